@@ -1,0 +1,1 @@
+//! tar.zst archives: create, digest, extract; knows files, nothing else.

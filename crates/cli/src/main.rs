@@ -1,0 +1,2 @@
+//! The binary `runyard`.
+fn main() {}

@@ -1,0 +1,84 @@
+//! Identifiers: UUIDv7, so that the order of ids is the order of creation, also as text.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::time::Millis;
+
+/// A text that is not an id of the kind that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a {noun} id: ids are UUIDs such as 01890a5d-ac96-774b-bcce-b302099a8057")]
+pub struct Error {
+    noun: &'static str,
+    text: String,
+}
+
+/// Builds a version 7 UUID from a time and 10 random bytes (RFC 9562, section 5.7).
+pub fn uuid_v7(now: Millis, random: [u8; 10]) -> Uuid {
+    uuid::Builder::from_unix_timestamp_millis(now.0.max(0).cast_unsigned(), &random).into_uuid()
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $noun:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// Makes an id from the time and 10 random bytes.
+            pub fn new(now: Millis, random: [u8; 10]) -> Self {
+                Self(uuid_v7(now, random))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(text: &str) -> Result<Self, Error> {
+                Uuid::try_parse(text)
+                    .map(Self)
+                    .map_err(|_| Error { noun: $noun, text: text.chars().take(80).collect() })
+            }
+        }
+    };
+}
+
+id!(/// Id of a project.
+    ProjectId, "project");
+id!(/// Id of a blueprint: one per name and version.
+    BlueprintId, "blueprint");
+id!(/// Id of a run.
+    RunId, "run");
+id!(/// Id of a job: one attempt at a run.
+    JobId, "job");
+id!(/// Id of a token (not the secret).
+    TokenId, "token");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_sort_by_creation_as_text() {
+        let early = RunId::new(Millis(1_000), [0xff; 10]).to_string();
+        let late = RunId::new(Millis(1_001), [0; 10]).to_string();
+        assert!(early < late);
+    }
+
+    #[test]
+    fn an_id_reads_back_and_rubbish_is_named() {
+        let id = JobId::new(Millis(5), [7; 10]);
+        assert_eq!(id.to_string().parse::<JobId>(), Ok(id));
+        let error = "x".parse::<RunId>().unwrap_err().to_string();
+        assert!(error.contains("`x` is not a run id"), "{error}");
+    }
+}

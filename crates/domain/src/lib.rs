@@ -1,0 +1,21 @@
+//! What things are and what they may become.
+//!
+//! Pure by rule: no I/O, no clock (the time is passed in), no randomness (random bytes are passed in).
+//! Everything above reads these types; nothing here knows a database, a process or HTTP.
+
+pub mod blueprint;
+pub mod fields;
+pub mod filter;
+pub mod id;
+pub mod job;
+pub mod metric;
+pub mod quantity;
+pub mod record;
+pub mod resources;
+pub mod run;
+pub mod time;
+pub mod token;
+
+pub use fields::FieldErrors;
+pub use id::{BlueprintId, JobId, ProjectId, RunId, TokenId};
+pub use time::Millis;

@@ -1,0 +1,1 @@
+//! What Runyard does, one verb per file; knows no HTTP and no foreign system.

@@ -1,0 +1,1 @@
+//! The process inside every job: stages, supervises, reports.

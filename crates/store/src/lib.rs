@@ -1,0 +1,1 @@
+//! The database, SQLite or PostgreSQL behind one type: all SQL, and only here.

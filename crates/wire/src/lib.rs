@@ -1,0 +1,25 @@
+//! The bodies of the HTTP API: serde structs, no logic.
+//!
+//! Input structs refuse unknown fields. Times are epoch milliseconds, ids are UUIDs as text, and every answer
+//! except an error is in a `{"data": ...}` envelope ([`Data`]). The same noun has the same file name as in the engine.
+
+pub mod blueprint;
+pub mod error;
+pub mod event;
+pub mod job;
+pub mod metric;
+pub mod project;
+pub mod run;
+pub mod source;
+pub mod system;
+pub mod token;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The envelope of every successful answer.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Data<T> {
+    /// The answer.
+    pub data: T,
+}
