@@ -1,0 +1,280 @@
+//! One HTTP connection pool to one server: addresses, the token, timeouts, and what an answer means.
+//! It never retries by itself except in [`Http::create`], whose calls carry an idempotency key.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures::Stream;
+use reqwest::{Method, RequestBuilder, Response, Url};
+use runyard_wire::Data;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::Error;
+
+/// How long a connection may take to be made.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a small call may take as a whole.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a stream of bytes, in either direction, may stand still.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often a transient failure of a repeatable call is tried again, and how long the first pause is.
+const RETRIES: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// A server's address, the token for it, and the connections to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Http {
+    /// Kept as a result so that making a client cannot fail: the first call says what is wrong.
+    client: Result<reqwest::Client, String>,
+    base: Result<Url, String>,
+    url: String,
+    token: String,
+}
+
+impl Http {
+    pub(crate) fn new(url: &str, token: &str) -> Self {
+        let base = base(url);
+        let client = match &base {
+            Ok(base) => build(base).map_err(|error| error.to_string()),
+            Err(why) => Err(why.clone()),
+        };
+        Self { client, base, url: url.trim_end_matches('/').to_owned(), token: token.to_owned() }
+    }
+
+    /// The server has moved. Connections are kept where they can be.
+    pub(crate) fn set_url(&mut self, url: &str) {
+        if self.url == url.trim_end_matches('/') {
+            return;
+        }
+        let kept = |url: &Url| (url.scheme().to_owned(), is_loopback(url));
+        let base = base(url);
+        if self.client.is_err() || self.base.as_ref().map(kept) != base.as_ref().map(kept) {
+            *self = Self::new(url, &self.token);
+        } else {
+            self.base = base;
+            url.trim_end_matches('/').clone_into(&mut self.url);
+        }
+    }
+
+    /// The server's address as it was given.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The address of `/api/v2/{segments}`, each segment encoded.
+    pub(crate) fn api(&self, segments: &[&str]) -> Result<Url, Error> {
+        self.path(&[&["api", "v2"], segments].concat())
+    }
+
+    pub(crate) fn path(&self, segments: &[&str]) -> Result<Url, Error> {
+        let wrong = |why: &str| Error::Url { url: self.url.clone(), why: why.to_owned() };
+        let mut url = self.base.clone().map_err(|why| wrong(&why))?;
+        url.path_segments_mut().map_err(|()| wrong("it has no host"))?.pop_if_empty().extend(segments);
+        Ok(url)
+    }
+
+    /// A request with the token, and without a time limit.
+    pub(crate) fn request(&self, method: Method, url: Url) -> Result<RequestBuilder, Error> {
+        match &self.client {
+            Ok(client) => Ok(client.request(method, url).bearer_auth(&self.token)),
+            Err(why) => Err(Error::Url { url: self.url.clone(), why: why.clone() }),
+        }
+    }
+
+    /// `GET url` for the `data` of the answer.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, url: Url) -> Result<T, Error> {
+        self.data(self.request(Method::GET, url)?).await
+    }
+
+    /// Sends `body` as JSON for the `data` of the answer.
+    pub(crate) async fn send_json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        url: Url,
+        body: &impl Serialize,
+    ) -> Result<T, Error> {
+        self.data(self.request(method, url)?.json(body)).await
+    }
+
+    /// `POST url` under a fresh idempotency key, so that a transient failure can be tried again without doing it twice.
+    pub(crate) async fn create<T: DeserializeOwned>(
+        &self,
+        url: Url,
+        body: &impl Serialize,
+    ) -> Result<T, Error> {
+        let key = uuid::Uuid::now_v7().to_string();
+        let mut pause = FIRST_PAUSE;
+        let mut round = 0;
+        loop {
+            let request = self.request(Method::POST, url.clone())?.json(body);
+            let answer = self.data(request.header("idempotency-key", &key)).await;
+            let Err(error) = &answer else { return answer };
+            // Nothing listens there from the start: trying again would only delay the answer.
+            let absent = round == 0 && matches!(error, Error::Connect { .. });
+            if absent || round == RETRIES || !error.is_transient() {
+                return answer;
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+            round += 1;
+        }
+    }
+
+    /// A small call for the `data` of its answer.
+    pub(crate) async fn data<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Error> {
+        let response = self.send(request.timeout(CALL_TIMEOUT)).await?;
+        let (url, status) = (response.url().to_string(), response.status().as_u16());
+        let body = response.bytes().await.map_err(|e| Error::from_reqwest(&e, &self.url, CALL_TIMEOUT))?;
+        let data: Result<Data<T>, _> = serde_json::from_slice(&body);
+        data.map(|data| data.data).map_err(|error| Error::Unexpected { url, status, why: error.to_string() })
+    }
+
+    /// A small call whose answer has nothing in it.
+    pub(crate) async fn done(&self, request: RequestBuilder) -> Result<(), Error> {
+        self.send(request.timeout(CALL_TIMEOUT)).await.map(drop)
+    }
+
+    /// Sends a request; an answer that is no success is an error.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
+        let response = request.send().await.map_err(|e| Error::from_reqwest(&e, &self.url, CALL_TIMEOUT))?;
+        if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
+    }
+
+    /// Starts a download: within the idle time there must be an answer.
+    pub(crate) async fn open(&self, request: RequestBuilder) -> Result<Response, Error> {
+        let idle = || Error::Timeout { url: self.url.clone(), after: IDLE_TIMEOUT };
+        tokio::time::timeout(IDLE_TIMEOUT, self.send(request)).await.unwrap_or_else(|_| Err(idle()))
+    }
+
+    /// The next piece of a download; `None` at its end.
+    pub(crate) async fn chunk(&self, response: &mut Response) -> Result<Option<Bytes>, Error> {
+        match tokio::time::timeout(IDLE_TIMEOUT, response.chunk()).await {
+            Ok(chunk) => chunk.map_err(|e| Error::from_reqwest(&e, &self.url, IDLE_TIMEOUT)),
+            Err(_) => Err(Error::Timeout { url: self.url.clone(), after: IDLE_TIMEOUT }),
+        }
+    }
+
+    /// Sends a large body: it may take as long as it takes, but may not stand still.
+    pub(crate) async fn upload<S>(&self, request: RequestBuilder, body: S) -> Result<Response, Error>
+    where
+        S: Stream<Item = std::io::Result<Bytes>> + Send + Unpin + 'static,
+    {
+        let moved = Arc::new(Mutex::new(Instant::now()));
+        let body = reqwest::Body::wrap_stream(Watched { body, moved: moved.clone() });
+        let mut send = std::pin::pin!(self.send(request.body(body)));
+        loop {
+            let until = *moved.lock().expect("no holder panics") + IDLE_TIMEOUT;
+            tokio::select! {
+                answer = &mut send => return answer,
+                () = tokio::time::sleep_until(until.into()) => {
+                    if *moved.lock().expect("no holder panics") + IDLE_TIMEOUT <= Instant::now() {
+                        return Err(Error::Timeout { url: self.url.clone(), after: IDLE_TIMEOUT });
+                    }
+                }
+            }
+        }
+    }
+
+    async fn refusal(&self, response: Response) -> Error {
+        let (url, status) = (response.url().to_string(), response.status().as_u16());
+        let body = match response.bytes().await {
+            Ok(body) => body,
+            Err(error) => return Error::from_reqwest(&error, &self.url, CALL_TIMEOUT),
+        };
+        match serde_json::from_slice(&body) {
+            Ok(body) => Error::Api { status, body: Box::new(body) },
+            Err(_) if body.is_empty() => Error::Unexpected { url, status, why: "an empty answer".into() },
+            Err(_) => {
+                let start: String = String::from_utf8_lossy(&body).chars().take(120).collect();
+                Error::Unexpected { url, status, why: format!("it begins `{}`", start.trim()) }
+            }
+        }
+    }
+}
+
+/// A body that notes when it was last asked for more.
+struct Watched<S> {
+    body: S,
+    moved: Arc<Mutex<Instant>>,
+}
+
+impl<S: Stream + Unpin> Stream for Watched<S> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        *self.moved.lock().expect("no holder panics") = Instant::now();
+        Pin::new(&mut self.body).poll_next(cx)
+    }
+}
+
+fn base(url: &str) -> Result<Url, String> {
+    let url = Url::parse(url).map_err(|error| format!("{error}: write http://HOST:PORT"))?;
+    match url.scheme() {
+        "http" | "https" if url.has_host() => Ok(url),
+        other => Err(format!("`{other}` is no scheme that a server speaks: write http://HOST:PORT")),
+    }
+}
+
+/// Redirects are not followed (the token must not travel), and a loopback server is never asked through a proxy.
+fn build(base: &Url) -> reqwest::Result<reqwest::Client> {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Lost races are fine: somebody installed one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("runyard/", env!("CARGO_PKG_VERSION")))
+        .tcp_nodelay(true);
+    if base.scheme() == "http" {
+        // No certificate will be looked at: do not spend milliseconds on loading the system's roots.
+        builder = builder.tls_certs_only([]).http1_only();
+    }
+    if is_loopback(base) {
+        builder = builder.no_proxy();
+    }
+    builder.build()
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_joined_and_encoded() {
+        let http = Http::new("http://127.0.0.1:7878/", "t");
+        assert_eq!(
+            http.api(&["projects", "a b/c"]).unwrap().as_str(),
+            "http://127.0.0.1:7878/api/v2/projects/a%20b%2Fc"
+        );
+        let below = Http::new("https://host/runyard", "t");
+        assert_eq!(below.api(&["runs"]).unwrap().as_str(), "https://host/runyard/api/v2/runs");
+    }
+
+    #[test]
+    fn a_wrong_address_is_an_error_of_the_call() {
+        for (url, word) in [("127.0.0.1:7878", "http://HOST:PORT"), ("ftp://x", "`ftp`"), ("", "HOST:PORT")] {
+            let error = Http::new(url, "t").api(&["runs"]).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_moved_is_called_at_its_new_address() {
+        let mut http = Http::new("http://127.0.0.1:1", "t");
+        http.set_url("http://127.0.0.1:2/");
+        assert_eq!((http.url(), http.api(&[]).unwrap().port()), ("http://127.0.0.1:2", Some(2)));
+        http.set_url("rubbish");
+        assert!(http.api(&[]).is_err());
+    }
+}
