@@ -1,0 +1,116 @@
+"""Trains a small neural network on the digits that scikit-learn ships, and reports to Runyard while it does.
+
+Runs anywhere: under Runyard it finds its config, its folders and the records file in the environment; without
+Runyard it uses the config beside it, writes the model to ./output/model and reports nowhere.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.metrics import accuracy_score, log_loss
+from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier
+
+HERE = Path(__file__).resolve().parent
+LOSS_EVERY_STEPS = 10
+
+
+def report(**record):
+    """Appends one record to $RUNYARD_RECORDS: a JSON object on a line. Without the variable it does nothing."""
+    path = os.environ.get("RUNYARD_RECORDS")
+    if path:
+        with open(path, "a", encoding="utf-8") as records:
+            records.write(json.dumps(record) + "\n")
+
+
+def report_metrics(step, **values):
+    """Reports `val_accuracy=0.9` as the metric `val/accuracy` at this step."""
+    metrics = [
+        {"tag": tag.replace("_", "/", 1), "global_step": step, "value": float(value)} for tag, value in values.items()
+    ]
+    report(metrics=metrics)
+
+
+def read_config():
+    """The run's config; every field may be left out."""
+    path = os.environ.get("RUNYARD_CONFIG", HERE / "config.json")
+    config = json.loads(Path(path).read_text(encoding="utf-8"))
+    defaults = {"epochs": 60, "batch_size": 32, "lr": 0.0005, "hidden": [256, 128], "seed": 7}
+    unknown = sorted(set(config) - set(defaults))
+    if unknown:
+        sys.exit(f"unknown config fields: {', '.join(unknown)}; known are {', '.join(defaults)}")
+    return {**defaults, **config}
+
+
+def load_data(seed):
+    """Images as rows of 64 numbers from 0 to 1, split once into training and validation."""
+    images, labels = load_digits(return_X_y=True)
+    return train_test_split(images / 16.0, labels, test_size=0.2, stratify=labels, random_state=seed)
+
+
+def train(config, stop):
+    """Returns the network and how good it is on the validation images."""
+    train_x, val_x, train_y, val_y = load_data(config["seed"])
+    classes = np.unique(train_y)
+    network = MLPClassifier(
+        hidden_layer_sizes=tuple(config["hidden"]),
+        learning_rate_init=config["lr"],
+        batch_size=config["batch_size"],
+        random_state=config["seed"],
+    )
+    shuffler = np.random.default_rng(config["seed"])
+    epochs = config["epochs"]
+    step = 0
+    accuracy = 0.0
+    for epoch in range(1, epochs + 1):
+        order = shuffler.permutation(len(train_x))
+        for start in range(0, len(order) - config["batch_size"] + 1, config["batch_size"]):
+            if stop.is_set():
+                print(f"SIGTERM: stopping in epoch {epoch}, at step {step}")
+                return network, accuracy
+            batch = order[start : start + config["batch_size"]]
+            network.partial_fit(train_x[batch], train_y[batch], classes=classes)
+            step += 1
+            if step % LOSS_EVERY_STEPS == 0:
+                report_metrics(step, train_loss=network.loss_)
+        probabilities = network.predict_proba(val_x)
+        loss = log_loss(val_y, probabilities, labels=classes)
+        accuracy = accuracy_score(val_y, classes[probabilities.argmax(axis=1)])
+        report_metrics(step, val_loss=loss, val_accuracy=accuracy)
+        report(progress=[{"operation": "train", "value": epoch, "final_value": epochs, "units": "epochs"}])
+        print(f"epoch {epoch:>3}/{epochs}  step {step:>5}  val loss {loss:.4f}  val accuracy {accuracy:.4f}")
+    return network, accuracy
+
+
+def save(network, config, accuracy):
+    """Writes the model below the run's output folder, and returns where."""
+    folder = Path(os.environ.get("RUNYARD_ML", ".")) / "output" / "model"
+    folder.mkdir(parents=True, exist_ok=True)
+    joblib.dump(network, folder / "model.joblib")
+    description = {"config": config, "val_accuracy": accuracy}
+    (folder / "model.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def main():
+    sys.stdout.reconfigure(line_buffering=True)  # so that the log is live
+    stop = threading.Event()  # on SIGTERM the loop ends between two batches, and what was learned is still saved
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
+    config = read_config()
+    print(f"config: {json.dumps(config)}")
+    began = time.monotonic()
+    network, accuracy = train(config, stop)
+    folder = save(network, config, accuracy)
+    print(f"val accuracy {accuracy:.4f} after {time.monotonic() - began:.1f} s; model in {folder}")
+
+
+if __name__ == "__main__":
+    main()
