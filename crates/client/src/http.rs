@@ -21,7 +21,7 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a small call may take as a whole.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a stream of bytes, in either direction, may stand still.
-pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// How often a transient failure of a repeatable call is tried again, and how long the first pause is.
 const RETRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -249,6 +249,63 @@ fn is_loopback(url: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Client, scripted_server};
+
+    fn key(request: &str) -> &str {
+        let line = request.lines().find_map(|line| line.strip_prefix("idempotency-key: "));
+        line.expect("a create carries a key")
+    }
+
+    #[tokio::test]
+    async fn a_create_whose_answer_was_lost_is_tried_again_under_the_same_key() {
+        let project = r#"{"data":{"id":"p","name":"n","description":"","created_at":1}}"#;
+        let (url, asked) = scripted_server::start(vec![
+            String::new(),
+            scripted_server::json("503 Service Unavailable", "{}"),
+            scripted_server::json("200 OK", project),
+        ])
+        .await;
+        let new = runyard_wire::project::NewProject::default();
+        assert_eq!(Client::new(&url, "t").create_project(&new).await.unwrap().id, "p");
+        let asked = asked.await.unwrap();
+        assert!(asked.iter().all(|request| key(request) == key(&asked[0])), "{asked:?}");
+        assert!(asked[0].contains("authorization: bearer t\r\n"), "{}", asked[0]);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_runyard_server_is_said_to_be_none() {
+        let (url, _) = scripted_server::start(vec![scripted_server::json("404 Not Found", "<html>")]).await;
+        let error = Client::new(&url, "t").projects().await.unwrap_err();
+        assert_eq!(error.status(), Some(404));
+        assert!(error.to_string().contains("it begins `<html>`"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_gap_in_a_stream_says_where_to_go_on() {
+        let body = r#"{"error":"gap","code":"offset_gap","request_id":"q","expected_offset":5}"#;
+        let (url, asked) = scripted_server::start(vec![scripted_server::json("409 Conflict", body)]).await;
+        let job = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+        let client = crate::job::JobClient::new(&url, "t", job);
+        let chunk = Bytes::from_static(b"hello");
+        let error = client.append(runyard_domain::job::Stream::Logs, 9, chunk).await.unwrap_err();
+        assert_eq!((error.code(), error.expected_offset()), (Some("offset_gap"), Some(5)));
+        let asked = asked.await.unwrap();
+        assert!(asked[0].contains("/streams/logs?offset=9 ") && asked[0].ends_with("hello"), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn a_source_is_sent_from_its_file() {
+        let file = std::env::temp_dir().join(format!("runyard-client-{}", uuid::Uuid::now_v7()));
+        std::fs::write(&file, "packed").unwrap();
+        let answer = scripted_server::json("200 OK", r#"{"data":{"digest":"d","size":6}}"#);
+        let (url, asked) = scripted_server::start(vec![answer]).await;
+        let sent = Client::new(&url, "t").upload_source(&file).await;
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(sent.unwrap().size, 6);
+        assert!(asked.await.unwrap()[0].ends_with("\r\n\r\npacked"));
+        let missing = Client::new(&url, "t").upload_source(&file).await.unwrap_err();
+        assert!(missing.to_string().contains("cannot read"), "{missing}");
+    }
 
     #[test]
     fn addresses_are_joined_and_encoded() {

@@ -1,7 +1,37 @@
-//! Typed client of the HTTP API. It knows no rule of the product: what the server says is what happens.
+//! Typed client of the HTTP API: one method per endpoint, one file per noun.
+//! It knows no rule of the product: what the server says is what happens.
 
+pub mod blueprint;
 pub mod error;
 mod http;
 pub mod job;
+pub mod metric;
+mod project;
+mod query;
+pub mod run;
+#[cfg(test)]
+mod scripted_server;
+mod source;
+mod system;
+mod token;
 
 pub use error::Error;
+use http::Http;
+
+/// Speaks to one server with one token. Cheap to make and to clone.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: Http,
+}
+
+impl Client {
+    /// A client of the server at `url`. Cannot fail: a wrong address is the error of the first call.
+    pub fn new(url: &str, token: &str) -> Self {
+        Self { http: Http::new(url, token) }
+    }
+
+    /// The address that is called.
+    pub fn url(&self) -> &str {
+        self.http.url()
+    }
+}
