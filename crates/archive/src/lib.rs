@@ -1,1 +1,24 @@
 //! tar.zst archives: create, digest, extract; knows files, nothing else.
+//!
+//! What is packed is the same bytes for the same content, whoever packs it and when. What is extracted never
+//! touches anything outside its folder, whoever made the archive. Everything here blocks: call it from a thread.
+
+pub mod extract;
+mod link;
+pub mod pack;
+mod walk;
+
+pub use extract::{Extracted, Limits, extract};
+pub use pack::{PackOptions, Packed, pack};
+
+/// A number of bytes for a person: `512.0 MiB`.
+fn human(bytes: u64) -> String {
+    let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} bytes") } else { format!("{value:.1} {}", units[unit]) }
+}
