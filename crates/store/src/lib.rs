@@ -1,1 +1,19 @@
 //! The database, SQLite or PostgreSQL behind one type: all SQL, and only here.
+//!
+//! A file per noun: plain functions over a transaction, records in and out. No rule of the product lives here.
+
+pub mod blueprint;
+pub mod db;
+pub mod event;
+pub mod idempotency;
+pub mod job;
+pub mod log;
+pub mod metric;
+pub mod project;
+pub mod run;
+pub mod source;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod token;
+
+pub use db::{Conditions, Db, Dialect, Error, Options, Point, Row, Tx, Value};
