@@ -1,0 +1,19 @@
+# Names for what scripts/ and cargo do; no logic here.
+
+.PHONY: demo test check fmt deny
+
+demo: ## build, start a server, train examples/digits
+	scripts/demo
+
+test: ## everything that CI runs
+	scripts/test
+
+check: ## the fast half, while working
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+fmt:
+	cargo fmt --all
+
+deny: ## licences, banned crates, advisories (cargo install --locked cargo-deny)
+	cargo deny check
