@@ -63,9 +63,8 @@ impl FromStr for Quantity {
             .map_or(text.len(), |(i, _)| i);
         let (number, suffix) = text.split_at(split);
         let (mantissa, decimals, negative) = decimal(number).ok_or_else(syntax)?;
-        let (factor, exponent) = match scale(suffix) {
-            Some(scale) => scale,
-            None => return Err(wrong_suffix(text, number, suffix).unwrap_or_else(syntax)),
+        let Some((factor, exponent)) = scale(suffix) else {
+            return Err(wrong_suffix(text, number, suffix).unwrap_or_else(syntax));
         };
         if negative && mantissa != 0 {
             return Err(Error::Negative(text.to_owned()));

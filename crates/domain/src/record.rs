@@ -1,1 +1,227 @@
-//! record
+//! The records file: one JSON object per line, each one report of the program, from any language.
+//!
+//! A line that is no record is refused with a sentence for the person who wrote the program; it never stops the rest.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Serialize,
+    de::{self, IgnoredAny, MapAccess},
+};
+use serde_json::Number;
+
+use crate::{
+    metric::{self, Reported, Value},
+    time::Millis,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Bytes of the longest line, without its newline.
+pub const MAX_LINE: usize = 1 << 20;
+/// Operations that one progress report may name.
+pub const MAX_OPERATIONS: usize = 100;
+/// Characters of an operation's name and of its units.
+pub const MAX_OPERATION: usize = 200;
+
+/// One report.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    /// `{"metric": {..}}`: one point.
+    Metric(Reported),
+    /// `{"metrics": [..]}`: several points.
+    Metrics(Vec<Reported>),
+    /// `{"progress": [..]}`: all operations under way; replaces what was said before.
+    Progress(Vec<Progress>),
+}
+
+/// A named operation under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Progress {
+    /// Its name.
+    pub operation: String,
+    /// How far.
+    pub value: Number,
+    /// How far it goes.
+    pub final_value: Number,
+    /// Of what.
+    pub units: String,
+}
+
+/// A line that is no record, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Over [`MAX_LINE`].
+    #[error("the line has {0} bytes: at most {MAX_LINE} are allowed; write several records instead of one")]
+    TooLong(usize),
+    /// Nothing but white space.
+    #[error("the line is empty: write one JSON object per line")]
+    Empty,
+    /// Not JSON.
+    #[error("the line is no JSON: {0}")]
+    Syntax(String),
+    /// JSON of another shape.
+    #[error("the line is no record: {0}")]
+    Shape(String),
+}
+
+/// Reads one line, without its newline.
+///
+/// # Errors
+/// What is wrong with the line, in a sentence.
+pub fn parse_line(line: &[u8]) -> Result<Record, Error> {
+    if line.len() > MAX_LINE {
+        return Err(Error::TooLong(line.len()));
+    }
+    serde_json::from_slice(line)
+        .map_err(|error| if line.trim_ascii().is_empty() { Error::Empty } else { explain(&error) })
+}
+
+/// Whether a list of operations may be stored; the message for a person otherwise.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn check_progress(progress: &[Progress]) -> Result<(), String> {
+    if progress.len() > MAX_OPERATIONS {
+        return Err(format!(
+            "progress names {} operations: at most {MAX_OPERATIONS} are allowed",
+            progress.len()
+        ));
+    }
+    for (i, operation) in progress.iter().enumerate() {
+        for (field, text) in [("operation", &operation.operation), ("units", &operation.units)] {
+            let length = text.chars().count();
+            if length > MAX_OPERATION {
+                return Err(format!(
+                    "progress[{i}].{field} has {length} characters: at most {MAX_OPERATION} are allowed"
+                ));
+            }
+            if text.chars().any(char::is_control) {
+                return Err(format!("progress[{i}].{field} has a control character: write it without"));
+            }
+        }
+        if operation.operation.is_empty() {
+            return Err(format!("progress[{i}].operation is empty: name the operation"));
+        }
+    }
+    Ok(())
+}
+
+/// serde_json's message without "line 1", which says nothing here, and cut to a readable length.
+fn explain(error: &serde_json::Error) -> Error {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let message = text.strip_suffix(&place).unwrap_or(&text);
+    let cut: String = message.chars().take(300).collect();
+    if error.is_data() {
+        Error::Shape(cut)
+    } else {
+        Error::Syntax(format!("{cut} at byte {}", error.column()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Record {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(OneKey)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Key {
+    Metric,
+    Metrics,
+    Progress,
+    Checkpoint,
+    Artifact,
+}
+
+struct OneKey;
+
+impl<'de> de::Visitor<'de> for OneKey {
+    type Value = Record;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with one of the keys `metric`, `metrics`, `progress`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Record, A::Error> {
+        let custom = <A::Error as de::Error>::custom::<&str>;
+        let record = match map.next_key()? {
+            None => {
+                return Err(custom(
+                    "the object is empty: write one of the keys `metric`, `metrics`, `progress`",
+                ));
+            }
+            Some(Key::Metric) => Record::Metric(map.next_value::<Line>()?.0),
+            Some(Key::Metrics) => {
+                Record::Metrics(map.next_value::<Vec<Line>>()?.into_iter().map(|line| line.0).collect())
+            }
+            Some(Key::Progress) => {
+                let progress: Vec<Progress> = map.next_value()?;
+                check_progress(&progress).map_err(de::Error::custom)?;
+                Record::Progress(progress)
+            }
+            Some(Key::Checkpoint) => return Err(custom("`checkpoint` is not supported by this server yet")),
+            Some(Key::Artifact) => return Err(custom("`artifact` is not supported by this server yet")),
+        };
+        match map.next_key::<IgnoredAny>()? {
+            None => Ok(record),
+            Some(_) => {
+                Err(custom("the object has more than one key: write each record on a line of its own"))
+            }
+        }
+    }
+}
+
+/// A point as a line writes it, checked.
+struct Line(Reported);
+
+impl<'de> Deserialize<'de> for Line {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Raw {
+            tag: String,
+            global_step: Step,
+            value: Value,
+            #[serde(default)]
+            created_at: Option<i64>,
+        }
+        let raw = Raw::deserialize(deserializer)?;
+        metric::check_tag(&raw.tag).map_err(de::Error::custom)?;
+        let at = raw.created_at.map(Millis);
+        Ok(Self(Reported { tag: raw.tag, step: raw.global_step.0, value: raw.value, at }))
+    }
+}
+
+/// A whole number that says what it must be when it is not.
+struct Step(i64);
+
+impl<'de> Deserialize<'de> for Step {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Whole;
+        impl de::Visitor<'_> for Whole {
+            type Value = Step;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "a whole number of 64 bits for `global_step`, without a decimal point or exponent",
+                )
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Step, E> {
+                Ok(Step(value))
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Step, E> {
+                i64::try_from(value)
+                    .map(Step)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Unsigned(value), &self))
+            }
+        }
+        deserializer.deserialize_i64(Whole)
+    }
+}
