@@ -30,7 +30,11 @@ pub(super) fn check(database: &Path) -> Result<(), Error> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    match f_type(folder)?.and_then(network_filesystem) {
+    refuse(folder, f_type(folder)?)
+}
+
+fn refuse(folder: &Path, f_type: Option<i64>) -> Result<(), Error> {
+    match f_type.and_then(network_filesystem) {
         None => Ok(()),
         Some(filesystem) => Err(Error::NetworkFilesystem {
             path: folder.display().to_string(),
@@ -70,6 +74,14 @@ mod tests {
         for f_type in [0xef53, 0x9123_683e, 0x5846_5342, 0x0102_1994, 0x794c_7630, 0x2fc1_2fc1] {
             assert_eq!(network_filesystem(f_type), None, "{f_type:x}");
         }
+    }
+
+    #[test]
+    fn a_network_filesystem_is_refused_with_the_way_out() {
+        let error = refuse(Path::new("/home/ann"), Some(0x6969)).unwrap_err().to_string();
+        assert!(error.contains("/home/ann is on NFS") && error.contains("--database postgres://"), "{error}");
+        assert_eq!(refuse(Path::new("/home/ann"), Some(0xef53)), Ok(()));
+        assert_eq!(refuse(Path::new("/home/ann"), None), Ok(()));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::{
     Error, Options, Row, Rule, Tx, Value,
     migrate::{self, Migration},
-    task::{Job, Queue, Task, Verdict},
+    task::{self, Job, Queue, Task, Verdict},
     tx,
 };
 
@@ -52,7 +52,7 @@ pub(super) fn open(
                 let _ = migrated.send(migrate::run(migrations, |task| worker.transact(task, true)));
             }
             drop(migrated);
-            worker.work(&jobs);
+            task::keep_going(|| worker.work(&jobs));
             drop((worker, ended));
         };
         let spawned = thread::Builder::new().name(format!("db-{n}")).spawn(run);
@@ -144,6 +144,8 @@ struct Worker {
 
 impl Worker {
     fn work(&mut self, queue: &Queue) {
+        // What a panic may have left is not to be trusted.
+        self.session = None;
         while let Some(job) = queue.pop() {
             match job {
                 Job::Task { mut task, write } => {
@@ -278,8 +280,9 @@ impl Session {
 
     fn error(&mut self, error: &postgres::Error) -> Error {
         let Some(db) = error.as_db_error() else {
-            let lost = self.client.is_closed() || error.is_closed();
-            let lost = lost || error.source().is_some_and(|cause| cause.is::<std::io::Error>());
+            let lost = self.client.is_closed()
+                || error.is_closed()
+                || error.source().is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
             let text = with_causes(error);
             return if lost { Error::Unavailable(text) } else { Error::Sql(text) };
         };

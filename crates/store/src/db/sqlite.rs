@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::{
     Error, Hook, Options, Point, Row, Rule, Tx, Value, filesystem,
     migrate::{self, Migration},
-    task::{Job, Queue, Task, Verdict},
+    task::{self, Job, Queue, Task, Verdict},
     tx,
 };
 
@@ -49,13 +49,13 @@ pub(super) fn open(
     for (n, reader) in readers.into_iter().enumerate() {
         let (queue, ended) = (Arc::clone(reads), ended.clone());
         spawn(format!("db-read-{n}"), move || {
-            read_all(&reader, &queue);
+            task::keep_going(|| read_all(&reader, &queue));
             drop((reader, ended));
         })?;
     }
     let queue = Arc::clone(writes);
     spawn("db-write".into(), move || {
-        write_all(&writer, &queue);
+        task::keep_going(|| write_all(&writer, &queue));
         drop((writer, ended));
     })?;
     Ok(all_ended)
@@ -112,6 +112,7 @@ fn prepare_connection(connection: &Connection) -> Result<(), Error> {
 }
 
 fn read_all(connection: &Connection, queue: &Queue) {
+    roll_back(connection);
     while let Some(job) = queue.pop() {
         if let Job::Task { task, write } = job {
             run(connection, task, write, &|_| Ok(()));
@@ -120,6 +121,7 @@ fn read_all(connection: &Connection, queue: &Queue) {
 }
 
 fn write_all(connection: &Connection, queue: &Queue) {
+    roll_back(connection);
     while let Some(job) = queue.pop() {
         match job {
             Job::Task { task, .. } => group(connection, task, queue),
@@ -140,7 +142,11 @@ pub(super) fn run(connection: &Connection, mut task: Box<dyn Task>, write: bool,
 /// to disk, which they share. When the transaction as a whole is lost, each is run again on its own.
 fn group(connection: &Connection, first: Box<dyn Task>, queue: &Queue) {
     if let Err(error) = batch(connection, "BEGIN IMMEDIATE") {
-        return first.answer(Err(error));
+        // Another program holds the file: each of those that wait would find the same, and as slowly.
+        std::iter::once(first)
+            .chain(std::iter::from_fn(|| queue.pop_task()))
+            .for_each(|task| task.answer(Err(error.clone())));
+        return;
     }
     let begun = Instant::now();
     let (mut done, mut again) = (Vec::new(), Vec::new());
@@ -168,7 +174,9 @@ fn group(connection: &Connection, first: Box<dyn Task>, queue: &Queue) {
             again.splice(0..0, done);
         }
     }
-    again.into_iter().for_each(|task| run(connection, task, true, &|_| Ok(())));
+    for task in again {
+        run(connection, task, true, &|_| Ok(()));
+    }
 }
 
 /// Runs a task in a savepoint; an error says that the whole transaction is lost.

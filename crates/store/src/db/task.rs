@@ -90,6 +90,13 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
 }
 
+/// Runs the loop of a database thread, again when it panicked: a thread that is gone would leave callers waiting.
+pub(super) fn keep_going(mut work: impl FnMut()) {
+    while let Err(panic) = catch_unwind(AssertUnwindSafe(&mut work)) {
+        tracing::error!(panic = panic_text(&*panic), "a database thread panicked, it goes on");
+    }
+}
+
 /// Something for a database thread to do.
 pub(super) enum Job {
     /// A closure in a transaction.
