@@ -16,6 +16,8 @@ use crate::{
 pub mod folder {
     /// [`super::JobSpec`] as JSON; only its owner can read it. Written once, before the runner starts.
     pub const SPEC: &str = "spec.json";
+    /// Written by the executor before it starts a runner for the first time: from then on the job holds its capacity.
+    pub const SPAWNED: &str = "spawned";
     /// Held with an open-file-description write lock for as long as the runner lives; contains its pid.
     pub const LOCK: &str = "runner.lock";
     /// One byte for every time a runner was started on this folder.

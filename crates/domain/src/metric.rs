@@ -2,11 +2,12 @@
 //!
 //! Values are exact: integers stay integers, NaN keeps its bits, infinities are infinities. Only the wire shows null.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, de};
+use uuid::Uuid;
 
-use crate::time::Millis;
+use crate::{id::RunId, time::Millis};
 
 pub mod pack;
 
@@ -28,6 +29,9 @@ pub enum Error {
     /// A tag with a line break or the like.
     #[error("the tag {0:?} has a control character: write it without")]
     ControlInTag(String),
+    /// A text that is no id of a metric.
+    #[error("`{0}` is not a metric id: take the id of a metric as it was listed")]
+    Id(String),
     /// A value that is no scalar.
     #[error("the value is {0}: it must be a number, null, \"NaN\", \"Infinity\" or \"-Infinity\"")]
     Value(String),
@@ -112,7 +116,7 @@ struct Scalar;
 impl<'de> de::Visitor<'de> for Scalar {
     type Value = Value;
 
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a number, null, \"NaN\", \"Infinity\" or \"-Infinity\"")
     }
 
@@ -158,6 +162,35 @@ pub struct Point {
     pub at: Millis,
     /// Value.
     pub value: Value,
+}
+
+/// Id of a stored point: its run, and its place among all points of the run in the order in which they were stored.
+/// As text (run in hex, place in 12 hex digits) ids sort in the same order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id {
+    /// The run.
+    pub run: RunId,
+    /// From 1; rises with every point of the run, whatever its tag or job.
+    pub seq: i64,
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{:012x}", self.run.0.simple(), self.seq)
+    }
+}
+
+impl FromStr for Id {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let parse = || {
+            let (run, seq) = text.split_once('-').filter(|(run, seq)| run.len() == 32 && seq.len() >= 12)?;
+            let seq = i64::from_str_radix(seq, 16).ok().filter(|seq| *seq >= 0)?;
+            Some(Self { run: RunId(Uuid::try_parse(run).ok()?), seq })
+        };
+        parse().ok_or_else(|| Error::Id(text.chars().take(80).collect()))
+    }
 }
 
 /// A point as it is reported: with its tag, and a time if the program gave one.

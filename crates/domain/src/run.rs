@@ -12,8 +12,12 @@ use crate::{
     time::Millis,
 };
 
+pub mod spec;
 #[cfg(test)]
 mod tests;
+
+pub use crate::record::Progress;
+pub use spec::{Event, Job, Kind, Run, Spec};
 
 /// The status of a run. `run_*` is what someone asked for; `job_*` is what was seen of the current job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -96,6 +100,35 @@ impl Status {
     /// Whether the run has ended; only a restart leads on from here.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::JobCreateFailed | Self::JobTerminated | Self::JobFailed | Self::JobCompleted)
+    }
+
+    /// The table of ARCHITECTURE.md, "the life of a run": whether this status may directly follow `from`.
+    pub fn may_follow(self, from: Self) -> bool {
+        use Status as S;
+        let active_job = matches!(
+            from,
+            S::JobCreated
+                | S::JobSubmitted
+                | S::JobPending
+                | S::JobRunning
+                | S::JobTerminateRequested
+                | S::JobTerminating
+        );
+        match self {
+            S::RunCreated => false,
+            S::JobCreated | S::JobCreateFailed => matches!(from, S::RunCreated | S::RunRestartRequested),
+            S::JobSubmitted => from == S::JobCreated,
+            S::JobPending => matches!(from, S::JobSubmitted | S::JobUnknown),
+            S::JobRunning => matches!(from, S::JobPending | S::JobUnknown),
+            S::JobCompleted => from == S::JobRunning,
+            S::JobFailed => matches!(from, S::JobPending | S::JobRunning),
+            S::RunStopRequested => !from.is_terminal(),
+            S::JobTerminateRequested => matches!(from, S::RunStopRequested | S::JobUnknown),
+            S::JobTerminating => from == S::JobTerminateRequested,
+            S::JobTerminated => matches!(from, S::JobTerminating | S::RunStopRequested),
+            S::JobUnknown => active_job,
+            S::RunRestartRequested => from.is_settled(),
+        }
     }
 
     /// Whether the run may be deleted or restarted: it has ended, or its job is lost from sight.

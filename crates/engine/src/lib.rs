@@ -1,1 +1,120 @@
-//! What Runyard does, one verb per file; knows no HTTP and no foreign system.
+//! What Runyard does, one verb per file.
+//!
+//! Knows no HTTP and no foreign system, and never reads a clock: the time comes from [`Clock`]. Every function here
+//! may be dropped at an await or killed between any two lines; the next call finds a state that is true.
+
+pub mod blueprint;
+pub mod clock;
+pub mod error;
+pub mod event;
+pub mod garbage;
+mod idempotent;
+pub mod job;
+pub mod log;
+pub mod metric;
+pub mod open;
+pub mod project;
+pub mod reconcile;
+pub mod run;
+mod schema;
+mod signal;
+pub mod source;
+pub mod system;
+pub mod token;
+
+use std::{path::PathBuf, sync::Arc};
+
+use runyard_domain::{Millis, TokenId, token::Scope};
+use runyard_executors::Executor;
+use runyard_objects::Objects;
+use runyard_store::Db;
+
+pub use clock::{Clock, SystemClock};
+pub use error::Error;
+pub use open::{OpenOptions, open};
+pub use schema::Schema;
+pub use signal::Signals;
+
+/// Result of an engine call.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything the verbs work with; cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Parts>);
+
+/// What an engine is made of.
+pub struct Parts {
+    /// The database.
+    pub db: Db,
+    /// Files.
+    pub objects: Objects,
+    /// What starts jobs; the first is the default.
+    pub executors: Vec<Arc<dyn Executor>>,
+    /// Time and randomness.
+    pub clock: Arc<dyn Clock>,
+    /// Who is waiting for changes.
+    pub signals: Signals,
+    /// What this server says of itself.
+    pub options: Options,
+    /// Held while an upload is noted or an object is freed.
+    pub uploads: tokio::sync::Mutex<()>,
+}
+
+/// What this server says of itself to jobs and to other servers.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Address that jobs report to; known once the server listens.
+    pub url: Arc<std::sync::OnceLock<String>>,
+    /// A file with the current address, for jobs on this machine.
+    pub server_file: Option<PathBuf>,
+    /// Folder that jobs share on this machine.
+    pub cache_dir: PathBuf,
+    /// Stable name of this server: the runs that it drives carry it.
+    pub server_id: String,
+    /// What the tokens of jobs are made from; known to this server only.
+    pub key: [u8; 32],
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// Their token; `None`: the product itself.
+    pub token_id: Option<TokenId>,
+    /// Name of the token: the `user_id` of what they create.
+    pub name: String,
+    /// What they may touch.
+    pub scope: Scope,
+}
+
+impl Engine {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The time.
+    pub fn now(&self) -> Millis {
+        self.0.clock.now()
+    }
+
+    /// The executor with this word.
+    pub(crate) fn executor(&self, name: &str) -> Result<&Arc<dyn Executor>> {
+        let found = self.0.executors.iter().find(|executor| executor.name() == name);
+        found.ok_or_else(|| Error::Internal(format!("there is no executor `{name}` on this server any more")))
+    }
+
+    /// Ten random bytes, for ids.
+    fn random(&self) -> [u8; 10] {
+        let mut bytes = [0; 10];
+        self.0.clock.fill(&mut bytes);
+        bytes
+    }
+}
+
+impl std::ops::Deref for Engine {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

@@ -136,6 +136,26 @@ fn points_are_grouped_by_tag_in_the_order_they_came() {
     );
 }
 
+#[test]
+fn ids_of_points_sort_as_text_and_read_back() {
+    let id = |ms, seq| Id { run: RunId::new(Millis(ms), [9; 10]), seq };
+    let ids = [id(1, 0xff), id(1, 0x100), id(2, 1)];
+    let texts = ids.map(|id| id.to_string());
+    assert!(texts.is_sorted(), "{texts:?}");
+    assert_eq!(texts.each_ref().map(|text| text.parse()), ids.map(Ok));
+    for text in [
+        "",
+        "x",
+        "0190-1",
+        &texts[0].replace('-', ""),
+        &texts[0].replace('f', "g"),
+        &format!("{}é", texts[0]),
+    ] {
+        let error = text.parse::<Id>().unwrap_err().to_string();
+        assert!(error.contains("is not a metric id"), "{error}");
+    }
+}
+
 fn any_value() -> impl Strategy<Value = Value> {
     prop_oneof![
         any::<i64>().prop_map(Value::Int),

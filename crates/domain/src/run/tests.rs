@@ -2,35 +2,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The table of ARCHITECTURE.md, "the life of a run": which status may directly follow which.
-fn table(from: Status, to: Status) -> bool {
-    use Status as S;
-    let active_job = matches!(
-        from,
-        S::JobCreated
-            | S::JobSubmitted
-            | S::JobPending
-            | S::JobRunning
-            | S::JobTerminateRequested
-            | S::JobTerminating
-    );
-    match to {
-        S::RunCreated => false,
-        S::JobCreated | S::JobCreateFailed => matches!(from, S::RunCreated | S::RunRestartRequested),
-        S::JobSubmitted => from == S::JobCreated,
-        S::JobPending => matches!(from, S::JobSubmitted | S::JobUnknown),
-        S::JobRunning => matches!(from, S::JobPending | S::JobUnknown),
-        S::JobCompleted => from == S::JobRunning,
-        S::JobFailed => matches!(from, S::JobPending | S::JobRunning),
-        S::RunStopRequested => !from.is_terminal(),
-        S::JobTerminateRequested => matches!(from, S::RunStopRequested | S::JobUnknown),
-        S::JobTerminating => from == S::JobTerminateRequested,
-        S::JobTerminated => matches!(from, S::JobTerminating | S::RunStopRequested),
-        S::JobUnknown => active_job,
-        S::RunRestartRequested => from.is_settled(),
-    }
-}
-
 fn exit(reason: Reason) -> Exit {
     Exit { reason, code: None, signal: None, message: None, launched_at: None, ended_at: Millis(9) }
 }
@@ -83,7 +54,7 @@ proptest! {
             let mut at = before.status;
             for entry in &change.entries {
                 let kept = entry.status == at && matches!(cause, Cause::Stop { .. });
-                prop_assert!(kept || table(at, entry.status), "{at} -> {} on {cause:?}", entry.status);
+                prop_assert!(kept || entry.status.may_follow(at), "{at} -> {} on {cause:?}", entry.status);
                 at = entry.status;
             }
             prop_assert_eq!(at, change.life.status, "the status is the last entry's");

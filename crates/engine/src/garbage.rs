@@ -1,0 +1,64 @@
+//! Frees files whose rows are gone. The rows of `garbage` are written with the deletion, so a crash leaves nothing behind.
+
+use runyard_domain::JobId;
+use runyard_store as store;
+
+use crate::{Engine, Error, Result, source};
+
+/// How long an uploaded source may wait for its first run, in milliseconds.
+const UNUSED_SOURCE_MS: i64 = 24 * 3600 * 1000;
+
+/// Frees everything that was discarded; answers the bytes freed. What cannot be freed now is tried again next time.
+pub async fn collect(engine: &Engine) -> Result<i64> {
+    let mut freed = 0;
+    loop {
+        let found = engine.db.read(|tx| Ok::<_, Error>(store::source::garbage(tx, 100)?)).await?;
+        let mut left = found.is_empty();
+        for garbage in found {
+            match free(engine, &garbage).await {
+                Ok(bytes) => freed += bytes,
+                Err(error) => {
+                    tracing::warn!(kind = garbage.kind, key = garbage.key, "could not free garbage: {error}");
+                    left = true;
+                }
+            }
+        }
+        if left {
+            return Ok(freed);
+        }
+    }
+}
+
+/// Discards sources that were uploaded and never used, then frees what was discarded.
+pub async fn sweep(engine: &Engine) -> Result<i64> {
+    let now = engine.now();
+    engine
+        .db
+        .write(move |tx| {
+            for digest in store::source::forget_unused(tx, None, now.plus(-UNUSED_SOURCE_MS))? {
+                store::source::discard_object(tx, &source::key(&digest), now)?;
+            }
+            Ok::<_, Error>(())
+        })
+        .await?;
+    collect(engine).await
+}
+
+async fn free(engine: &Engine, garbage: &store::source::Garbage) -> Result<i64> {
+    // An upload of the same bytes takes this lock too: it must not find a file that is about to go.
+    let _uploads = engine.uploads.lock().await;
+    let (wanted, row) = (garbage.clone(), garbage.clone());
+    let still = engine.db.read(move |tx| Ok::<_, Error>(store::source::is_garbage(tx, &wanted)?)).await?;
+    if !still {
+        return Ok(0);
+    }
+    let freed = if garbage.kind == "object" {
+        engine.objects.delete(&garbage.key).await? as i64
+    } else {
+        let executor = engine.executor(&garbage.kind)?;
+        let job: JobId = garbage.key.parse().map_err(|error| Error::Internal(format!("garbage: {error}")))?;
+        executor.delete(job).await.map_err(|error| Error::Busy(error.to_string()))?
+    };
+    engine.db.write(move |tx| Ok::<_, Error>(store::source::forget_garbage(tx, &row)?)).await?;
+    Ok(freed)
+}

@@ -1,0 +1,131 @@
+//! Opens an engine on a data folder: database, files, executors.
+
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use runyard_domain::ProjectId;
+use runyard_executors::{Executor, LocalOptions, local::Local};
+use runyard_objects::Objects;
+use runyard_store::{self as store, Db, project::Project};
+
+use crate::{Clock, Engine, Error, Options, Parts, Result, Signals, SystemClock, idempotent::hex, project};
+
+/// Where everything is.
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    /// The data folder. The caller holds its lock.
+    pub data: PathBuf,
+    /// `postgres://...`; `None`: SQLite in the data folder.
+    pub database: Option<String>,
+    /// The binary that jobs are started with.
+    pub runner: PathBuf,
+    /// Offer no more than this to jobs, in thousandths of a core.
+    pub cpu_milli: Option<i64>,
+    /// Offer no more than this to jobs, in bytes.
+    pub memory_bytes: Option<i64>,
+    /// Put SQLite on a network filesystem all the same.
+    pub allow_network_filesystem: bool,
+    /// Filled in once the server listens.
+    pub url: Arc<OnceLock<String>>,
+}
+
+/// Opens the database (and migrates it), the objects folder and the local executor; makes sure that the project
+/// `default` is there.
+pub async fn open(options: OpenOptions) -> Result<Engine> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let opening = options.clone();
+    let db = tokio::task::spawn_blocking(move || open_database(&opening)).await;
+    let db = db.map_err(|error| Error::Internal(format!("opening the database: {error}")))??;
+    let key = key(&options.data, clock.as_ref())?;
+    let executor = Local::new(LocalOptions {
+        jobs: options.data.join("jobs"),
+        runner: options.runner,
+        cpu_milli: options.cpu_milli,
+        memory_bytes: options.memory_bytes,
+    })
+    .map_err(|error| Error::Internal(format!("opening the local executor: {error}")))?;
+    let executors: Vec<Arc<dyn Executor>> = vec![Arc::new(executor)];
+    let engine = Engine::new(Parts {
+        db,
+        objects: Objects::open_folder(options.data.join("objects"))?,
+        executors,
+        clock,
+        signals: Signals::default(),
+        options: Options {
+            url: options.url,
+            server_file: Some(options.data.join("server.json")),
+            cache_dir: options.data.join("cache"),
+            // The id must not give the key away.
+            server_id: hex(&<sha2::Sha256 as sha2::Digest>::digest([&b"server id "[..], &key].concat()))
+                [..32]
+                .to_owned(),
+            key,
+        },
+        uploads: tokio::sync::Mutex::default(),
+    });
+    ensure_default_project(&engine).await?;
+    Ok(engine)
+}
+
+/// Makes sure that the project `default` is there.
+pub async fn ensure_default_project(engine: &Engine) -> Result<()> {
+    let fresh = Project {
+        id: ProjectId::new(engine.now(), engine.random()),
+        name: project::DEFAULT.to_owned(),
+        description: "Where runs go when no project is named.".to_owned(),
+        created_at: engine.now(),
+    };
+    let there = engine.db.read(|tx| Ok::<_, Error>(store::project::by_name(tx, project::DEFAULT)?)).await?;
+    if there.is_some() {
+        return Ok(());
+    }
+    let made = engine.db.write(move |tx| store::project::insert(tx, &fresh)).await;
+    match made {
+        // Another server that shares the database was faster.
+        Err(error) if error.is_unique_violation() => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+fn open_database(options: &OpenOptions) -> Result<Db> {
+    let store_options = store::Options {
+        allow_network_filesystem: options.allow_network_filesystem,
+        ..store::Options::default()
+    };
+    Ok(match &options.database {
+        Some(url) => Db::open_postgres(url, &store_options)?,
+        None => Db::open_sqlite(options.data.join("runyard.db"), &store_options)?,
+    })
+}
+
+/// The key of this data folder: 32 random bytes that only the owner can read, made at the first start.
+fn key(data: &Path, clock: &dyn Clock) -> Result<[u8; 32]> {
+    let path = data.join("key");
+    let failed = |error: std::io::Error| Error::Internal(format!("{}: {error}", path.display()));
+    match std::fs::read(&path) {
+        Ok(bytes) => <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| {
+            Error::Internal(format!("{} has {} bytes instead of 32: restore it", path.display(), bytes.len()))
+        }),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let mut bytes = [0; 32];
+            clock.fill(&mut bytes);
+            write_private(&path, &bytes).map_err(failed)?;
+            Ok(bytes)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Writes a file that only its owner can read: whole and durable, or not at all.
+pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let temporary = path.with_extension("new");
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)
+}

@@ -1,0 +1,187 @@
+//! The next step of one run: make its job, hand it over, note what was seen of it.
+
+use runyard_domain::{
+    JobId, Millis, RunId,
+    job::{Exit, JobSpec, Reason},
+    run::{Cause, Job, Run, Status},
+};
+use runyard_executors::{self as executors, Observation};
+use runyard_store as store;
+
+use super::LEASE_MS;
+use crate::{
+    Engine, Error, Result,
+    run::{advance, announce, stop::DEFAULT_GRACE_S, transition},
+    token,
+};
+
+/// Grace of a program that is stopped by something else than a person, in milliseconds.
+const OWN_GRACE_MS: i64 = 30_000;
+
+/// The job as its executor and its runner know it.
+pub(super) fn hand(engine: &Engine, run: &Run, job: &Job) -> executors::Job {
+    debug_assert!(OWN_GRACE_MS < DEFAULT_GRACE_S * 1000);
+    let spec = JobSpec {
+        job_id: job.id,
+        run_id: run.id,
+        project_id: run.project_id,
+        epoch: job.epoch,
+        run_name: run.name.clone(),
+        url: engine.options.url.get().cloned().unwrap_or_default(),
+        server_file: engine.options.server_file.as_ref().map(|path| path.display().to_string()),
+        token: token::job_secret(engine, job.id),
+        command: run.spec.command.clone(),
+        source: run.spec.source.clone(),
+        env: run.spec.env.clone(),
+        requirements: run.spec.requirements.clone(),
+        config: run.config.clone(),
+        resources: run.resources.clone(),
+        gpus: Vec::new(),
+        max_run_time_ms: run.spec.max_run_time_s.map(|limit| limit.saturating_mul(1000)),
+        grace_ms: OWN_GRACE_MS,
+        cache_dir: engine.options.cache_dir.display().to_string(),
+    };
+    // Checked when the run was submitted or restarted.
+    let demand = run.resources.demand().unwrap_or_default();
+    executors::Job { spec, demand, priority: run.priority, created_at: run.created_at }
+}
+
+/// Makes the job of a run that has none and hands it to the executor; answers the run as it is then.
+pub(super) async fn begin(
+    engine: &Engine,
+    run: &Run,
+    job: Option<Job>,
+) -> Result<Option<(Run, Option<Job>)>> {
+    let executor = match engine.executor(&run.executor) {
+        Ok(executor) => executor,
+        Err(error) => return refuse(engine, run, error.to_string()).await,
+    };
+    let (run, job) = match job {
+        Some(job) if run.life.status == Status::JobCreated => (run.clone(), job),
+        _ => {
+            let demand = run.resources.demand().unwrap_or_default();
+            if let Err(reason) = executor.check(&demand, &run.resources) {
+                return refuse(engine, run, reason).await;
+            }
+            match make(engine, run).await? {
+                (run, Some(job)) if run.life.status == Status::JobCreated => (run, job),
+                (run, job) => return Ok(Some((run, job))),
+            }
+        }
+    };
+    match executor.submit(&hand(engine, &run, &job)).await {
+        Ok(()) => {
+            let causes = vec![Cause::Submitted, Cause::Pending { reason: None }];
+            Ok(advance(engine, run.id, job.epoch, causes).await?.map(|run| (run, Some(job))))
+        }
+        Err(executors::Error::Refused(reason)) => {
+            let exit = Exit::because(Reason::BackendFailed, reason, engine.now());
+            let ended = advance(engine, run.id, job.epoch, vec![Cause::Ended { exit }]).await?;
+            Ok(ended.map(|run| (run, Some(job))))
+        }
+        Err(executors::Error::Unavailable(reason)) => {
+            tracing::warn!(run = %run.id, "could not hand over the job, and tries again: {reason}");
+            Ok(None)
+        }
+    }
+}
+
+/// Makes the job of the run's epoch, once.
+async fn make(engine: &Engine, run: &Run) -> Result<(Run, Option<Job>)> {
+    let (id, now) = (run.id, engine.now());
+    let fresh = JobId::new(now, engine.random());
+    let token = token::job_token(engine, run.project_id, run.id, fresh);
+    let epoch = run.life.epoch;
+    let made = engine
+        .db
+        .write(move |tx| {
+            let Some(mut run) = store::run::lock(tx, id)? else { return Ok(None) };
+            let wants = matches!(run.life.status, Status::RunCreated | Status::RunRestartRequested);
+            if wants && run.life.epoch == epoch {
+                let job = Job {
+                    id: fresh,
+                    run_id: id,
+                    epoch,
+                    executor: run.executor.clone(),
+                    created_at: now,
+                    started_at: None,
+                    seen_at: None,
+                    ended_at: None,
+                    exit: None,
+                    lengths: runyard_domain::job::StreamLengths::default(),
+                };
+                store::job::insert(tx, &job)?;
+                store::token::insert(tx, &token)?;
+                transition(tx, &mut run, &Cause::JobMade, now)?;
+            }
+            let job = store::job::by_epoch(tx, id, run.life.epoch)?;
+            Ok::<_, Error>(Some((run, job)))
+        })
+        .await?;
+    match made {
+        Some(made) => {
+            announce(engine, id, &[]);
+            Ok(made)
+        }
+        None => Err(Error::not_found("run", id)),
+    }
+}
+
+async fn refuse(engine: &Engine, run: &Run, reason: String) -> Result<Option<(Run, Option<Job>)>> {
+    let refused = match run.life.status {
+        Status::RunCreated | Status::RunRestartRequested => Cause::JobRefused { reason },
+        _ => Cause::Ended { exit: Exit::because(Reason::BackendFailed, reason, engine.now()) },
+    };
+    Ok(advance(engine, run.id, run.life.epoch, vec![refused]).await?.map(|run| (run, None)))
+}
+
+/// Notes that the executor was told of a stop: there is a runner that will see to it, or the job never started.
+pub(super) async fn terminated(engine: &Engine, run: &Run, there_is_a_runner: bool) -> Result<Option<Run>> {
+    let cause = if there_is_a_runner {
+        if run.life.status != Status::RunStopRequested {
+            return Ok(None);
+        }
+        Cause::TerminateSent
+    } else {
+        Cause::Ended {
+            exit: Exit::because(Reason::NeverStarted, "stopped before it was started", engine.now()),
+        }
+    };
+    advance(engine, run.id, run.life.epoch, vec![cause]).await
+}
+
+/// Notes that a job was lost from sight.
+pub(super) async fn lost(engine: &Engine, id: RunId, epoch: i64, reason: &str) -> Result<Option<Run>> {
+    advance(engine, id, epoch, vec![Cause::Lost { reason: reason.to_owned() }]).await
+}
+
+/// Notes what an executor saw of a job, where it says something new; answers the run if it moved.
+pub(super) async fn note(
+    engine: &Engine,
+    run: &Run,
+    job: Option<&Job>,
+    seen: Observation,
+    now: Millis,
+) -> Result<Option<Run>> {
+    let status = run.life.status;
+    let heard = job.map_or(run.created_at, |job| job.seen_at.unwrap_or(job.created_at));
+    let started = job.is_some_and(|job| job.started_at.is_some());
+    let cause = match seen {
+        Observation::Waiting(_) | Observation::Alive if status == Status::JobUnknown => {
+            Cause::Found { running: started }
+        }
+        Observation::Waiting(_) | Observation::Alive => return Ok(None),
+        Observation::Ended(exit) => Cause::Ended { exit },
+        // Only a back end that does not know the job and a runner that is silent are proof together.
+        Observation::Absent if now.since(heard) > LEASE_MS => {
+            let message = "its executor does not know the job any more, and its runner is silent";
+            Cause::Ended { exit: Exit::because(Reason::BackendFailed, message, now) }
+        }
+        Observation::Absent => return Ok(None),
+        Observation::OutOfSight(reason) if status != Status::JobUnknown && now.since(heard) > LEASE_MS => {
+            Cause::Lost { reason }
+        }
+        Observation::OutOfSight(_) => return Ok(None),
+    };
+    advance(engine, run.id, run.life.epoch, vec![cause]).await
+}

@@ -1,0 +1,115 @@
+//! Runs: one verb per file; reading them and what people write on them is here.
+
+pub mod delete;
+pub mod restart;
+pub mod stop;
+pub mod submit;
+mod transition;
+
+use std::collections::BTreeMap;
+
+pub use delete::delete;
+pub use restart::restart;
+pub use runyard_domain::run::Run;
+use runyard_domain::{FieldErrors, RunId, blueprint as rules, run::Progress, token::Scope};
+pub use runyard_store::run::{Filter, Sort, SortField};
+use runyard_store::{self as store, Tx};
+pub use stop::stop;
+pub use submit::{NewRun, submit};
+pub(crate) use transition::{advance, announce, transition};
+
+use crate::{Actor, Engine, Error, Result};
+
+/// Runs that match; limited to what the actor may read.
+pub async fn list(engine: &Engine, actor: &Actor, mut filter: Filter) -> Result<Vec<Run>> {
+    match actor.scope {
+        Scope::Admin => {}
+        Scope::Project(own) if filter.project_ids.is_empty() => filter.project_ids.push(own),
+        Scope::Project(own) => {
+            filter.project_ids.retain(|&project| project == own);
+            if filter.project_ids.is_empty() {
+                return Ok(Vec::new());
+            }
+        }
+        Scope::Run(_, own) if filter.ids.is_empty() => filter.ids.push(own),
+        Scope::Run(_, own) => {
+            filter.ids.retain(|&run| run == own);
+            if filter.ids.is_empty() {
+                return Ok(Vec::new());
+            }
+        }
+    }
+    engine.db.read(move |tx| Ok::<_, Error>(store::run::list(tx, &filter)?)).await
+}
+
+/// The run with this id.
+pub async fn get(engine: &Engine, actor: &Actor, id: RunId) -> Result<Run> {
+    let actor = actor.clone();
+    engine.db.read(move |tx| visible(&actor, id, store::run::get(tx, id)?)).await
+}
+
+/// Changes name, notes or labels; `None` stays.
+pub async fn patch(
+    engine: &Engine,
+    actor: &Actor,
+    id: RunId,
+    name: Option<String>,
+    notes: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+) -> Result<Run> {
+    let mut errors = FieldErrors::default();
+    if let Some(name) = &name {
+        rules::check_run_name("name", name, &mut errors);
+    }
+    if let Some(notes) = &notes {
+        rules::check_notes("notes", notes, &mut errors);
+    }
+    if let Some(labels) = &labels {
+        rules::check_labels("labels", labels, &mut errors);
+    }
+    errors.finish(())?;
+    let actor = actor.clone();
+    let run = engine
+        .db
+        .write(move |tx| {
+            let mut run = lock_for(tx, &actor, id)?;
+            run.name = name.clone().unwrap_or(run.name);
+            run.notes = notes.clone().or(run.notes);
+            run.labels = labels.clone().unwrap_or(run.labels);
+            store::run::save_notes(tx, &run)?;
+            Ok::<_, Error>(run)
+        })
+        .await?;
+    engine.signals.changed(id);
+    Ok(run)
+}
+
+/// Replaces the progress of a run.
+pub async fn put_progress(engine: &Engine, actor: &Actor, id: RunId, progress: Vec<Progress>) -> Result<()> {
+    let (now, actor) = (engine.now(), actor.clone());
+    engine
+        .db
+        .write(move |tx| {
+            lock_for(tx, &actor, id)?;
+            Ok::<_, Error>(store::run::save_progress(tx, id, &progress, now)?)
+        })
+        .await?;
+    engine.signals.changed(id);
+    Ok(())
+}
+
+/// The run, locked, if the actor's token reaches it.
+pub(crate) fn lock_for(tx: &mut Tx, actor: &Actor, id: RunId) -> Result<Run> {
+    visible(actor, id, store::run::lock(tx, id)?)
+}
+
+/// The run if it is there and the actor's token reaches it; a foreign run looks like none, except to a job.
+pub(crate) fn visible(actor: &Actor, id: RunId, run: Option<Run>) -> Result<Run> {
+    match (run, actor.scope) {
+        (_, Scope::Run(_, own)) if own != id => {
+            Err(Error::Forbidden(format!("this token belongs to run {own}: it cannot touch run {id}")))
+        }
+        (Some(run), scope) if scope.covers_run(run.project_id, run.id) => Ok(run),
+        _ => Err(Error::not_found("run", id)),
+    }
+}

@@ -1,0 +1,49 @@
+//! Events: appended with a transition, never changed.
+
+use runyard_domain::{
+    Millis, RunId,
+    run::{Entry, Event},
+};
+
+use crate::{
+    db::{Error, Row, Tx, Value},
+    params,
+};
+
+const COLUMNS: &str = "run_id, sequence, created_at, status, details";
+
+/// Appends an entry under `sequence`, which must be the next one.
+pub fn append(tx: &mut Tx, run: RunId, sequence: i64, entry: &Entry, now: Millis) -> Result<(), Error> {
+    tx.execute(
+        "INSERT INTO events (run_id, sequence, created_at, status, details) VALUES ($1, $2, $3, $4, $5)",
+        params![run, sequence, now.0, entry.status.word(), Value::json(&entry.details)?],
+    )?;
+    Ok(())
+}
+
+/// A page of a run's events by sequence.
+pub fn list(tx: &mut Tx, run: RunId, descending: bool, limit: i64, offset: i64) -> Result<Vec<Event>, Error> {
+    let direction = if descending { "DESC" } else { "ASC" };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM events WHERE run_id = $1 ORDER BY sequence {direction} LIMIT $2 OFFSET $3"
+    );
+    tx.query(&sql, params![run, limit, offset])?.iter().map(from_row).collect()
+}
+
+/// Events after `sequence`, oldest first.
+pub fn after(tx: &mut Tx, run: RunId, sequence: i64, limit: i64) -> Result<Vec<Event>, Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM events WHERE run_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3"
+    );
+    tx.query(&sql, params![run, sequence, limit])?.iter().map(from_row).collect()
+}
+
+fn from_row(row: &Row) -> Result<Event, Error> {
+    Ok(Event {
+        run_id: row.get(0)?,
+        sequence: row.get(1)?,
+        created_at: row.get(2)?,
+        status: crate::run::status(row, 3)?,
+        details: row.json(4)?,
+    })
+}
