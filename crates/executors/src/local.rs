@@ -1,0 +1,287 @@
+//! Jobs as processes of this machine: it admits what has room and keeps a runner on every folder that needs one.
+//!
+//! What it knows it can find again in the job folders: jobs outlive the server, and no job is started twice.
+
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use nix::sys::signal::Signal;
+use runyard_domain::{
+    JobId, Millis,
+    job::{Exit, Reason, StopOrder},
+    resources::{Demand, Resources},
+};
+use tokio::sync::Notify;
+
+use crate::{Capacity, Error, Executor, Job, LocalOptions, Observation};
+
+mod admission;
+mod folder;
+mod machine;
+mod process;
+mod request;
+mod round;
+
+use folder::Progress;
+use machine::Machine;
+
+/// The executor for this machine. Needs a tokio runtime around every call.
+#[derive(Debug)]
+pub struct Local {
+    shared: Arc<Shared>,
+    /// Held by whoever starts, stops or deletes: so a job that was stopped is never started afterwards.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: LocalOptions,
+    machine: Machine,
+    changed: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    phases: HashMap<JobId, Phase>,
+    capacity: Capacity,
+}
+
+/// What is known of a job. All of it can be read again from the job's folder.
+#[derive(Debug, Clone)]
+enum Phase {
+    /// Handed over; no runner was ever started, so the folder cannot have changed.
+    Submitted,
+    /// Stopped before a runner was started: none ever will be.
+    Stopped,
+    /// A runner was started.
+    Spawned(Runner),
+    /// Nothing more will come.
+    Over(Exit),
+}
+
+#[derive(Debug, Clone)]
+struct Runner {
+    gpus: Vec<String>,
+    /// When it was last started.
+    at: Millis,
+    /// Whether this process started it: then its end is seen.
+    ours: bool,
+    /// Its process, while it lives and is ours.
+    child: Option<u32>,
+    /// How often it had to be started again.
+    attempts: u32,
+    /// Not started again before.
+    retry_at: Millis,
+    /// Why it could not be started the last time.
+    trouble: Option<String>,
+}
+
+impl Local {
+    /// Takes charge of the job folders below `options.jobs`; looks at what the machine has.
+    pub fn new(options: LocalOptions) -> Result<Self, Error> {
+        Self::open(options, |jobs| machine::measure(jobs, Path::new("nvidia-smi")))
+    }
+
+    fn open(mut options: LocalOptions, measure: impl FnOnce(&Path) -> Machine) -> Result<Self, Error> {
+        let cannot = |what: &str, path: &Path, error: io::Error| {
+            Error::Unavailable(format!("cannot {what} {}: {error}", path.display()))
+        };
+        let create = |path: &Path| {
+            use std::os::unix::fs::DirBuilderExt;
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+            path.canonicalize()
+        };
+        options.jobs =
+            create(&options.jobs).map_err(|error| cannot("use the folder", &options.jobs, error))?;
+        // Runners are started in their job's folder, where a relative path would lead elsewhere.
+        if options.runner.components().count() > 1 {
+            let runner = std::path::absolute(&options.runner);
+            options.runner = runner.map_err(|error| cannot("find", &options.runner, error))?;
+        }
+        let mut machine = measure(&options.jobs);
+        machine.cpu_milli = machine.cpu_milli.min(options.cpu_milli.unwrap_or(i64::MAX));
+        machine.memory_bytes = machine.memory_bytes.min(options.memory_bytes.unwrap_or(i64::MAX));
+        let state = State { capacity: round::capacity(&machine, []), ..State::default() };
+        let shared = Shared { options, machine, changed: Notify::new(), state: Mutex::new(state) };
+        Ok(Self { shared: Arc::new(shared), turn: Arc::default() })
+    }
+
+    /// The jobs that have a folder here and that `known` does not know: left over, for the server to delete.
+    pub fn orphans(&self, known: &dyn Fn(JobId) -> bool) -> Result<Vec<JobId>, Error> {
+        let jobs = &self.shared.options.jobs;
+        let cannot = |error| Error::Unavailable(format!("cannot list {}: {error}", jobs.display()));
+        let mut orphans = Vec::new();
+        for entry in std::fs::read_dir(jobs).map_err(cannot)? {
+            let name = entry.map_err(cannot)?.file_name();
+            orphans.extend(name.to_str().and_then(|name| name.parse().ok()).filter(|&job| !known(job)));
+        }
+        orphans.sort_unstable();
+        Ok(orphans)
+    }
+
+    /// Runs `work` on a thread that may wait for the disk, alone among those that change jobs. It goes on to its
+    /// end when the caller is dropped.
+    async fn alone<T: Send + 'static>(&self, work: impl FnOnce(&Arc<Shared>) -> T + Send + 'static) -> T {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let shared = Arc::clone(&self.shared);
+        on_a_thread(move || {
+            let _turn = turn;
+            work(&shared)
+        })
+        .await
+    }
+}
+
+async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+#[async_trait::async_trait]
+impl Executor for Local {
+    fn name(&self) -> &'static str {
+        "local"
+    }
+
+    fn check(&self, demand: &Demand, resources: &Resources) -> Result<(), String> {
+        request::check(&self.shared.machine, demand, resources)
+    }
+
+    fn capacity(&self) -> Capacity {
+        self.shared.state().capacity.clone()
+    }
+
+    async fn submit(&self, job: &Job) -> Result<(), Error> {
+        let (shared, spec) = (Arc::clone(&self.shared), job.spec.clone());
+        // The phase is left for the next poll to read: the folder may be an old one.
+        on_a_thread(move || {
+            let folder = shared.folder(spec.job_id);
+            folder::submit(&folder, &spec).map_err(|error| unavailable("write", &folder, &error))
+        })
+        .await?;
+        self.shared.changed.notify_one();
+        Ok(())
+    }
+
+    async fn poll(&self, jobs: &[Job], now: Millis) -> Vec<Observation> {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let unsure = self.shared.unsure(jobs);
+        let shared = Arc::clone(&self.shared);
+        let (turn, sights) = on_a_thread(move || (turn, shared.look(&unsure, now))).await;
+        let (mut observations, starts) = self.shared.decide(jobs, &sights, now);
+        if !starts.is_empty() {
+            let shared = Arc::clone(&self.shared);
+            let failed = on_a_thread(move || {
+                let _turn = turn;
+                let start = |start: round::Start| Some((start.index, shared.start(start, now).err()?));
+                starts.into_iter().filter_map(start).collect::<Vec<_>>()
+            })
+            .await;
+            for (index, why) in failed {
+                observations[index] = Observation::Waiting(why);
+            }
+        }
+        self.shared.count(jobs, &observations);
+        observations
+    }
+
+    async fn terminate(&self, job: &Job, deadline: Millis) -> Result<bool, Error> {
+        let id = job.spec.job_id;
+        let told = self.alone(move |shared| shared.stop(id, Some(deadline), Signal::SIGTERM)).await?;
+        self.shared.changed.notify_one();
+        Ok(told)
+    }
+
+    async fn kill(&self, job: &Job) -> Result<(), Error> {
+        let id = job.spec.job_id;
+        self.alone(move |shared| shared.stop(id, None, Signal::SIGKILL)).await?;
+        self.shared.changed.notify_one();
+        Ok(())
+    }
+
+    async fn release(&self, job: JobId) -> Result<(), Error> {
+        self.alone(move |shared| shared.state().phases.remove(&job)).await;
+        self.shared.changed.notify_one();
+        Ok(())
+    }
+
+    async fn delete(&self, job: JobId) -> Result<i64, Error> {
+        self.alone(move |shared| {
+            let folder = shared.folder(job);
+            let cannot = |error| unavailable("delete", &folder, &error);
+            if process::is_locked(&folder).map_err(cannot)? {
+                return Err(Error::Unavailable(format!("job {job} still has a runner: stop it first")));
+            }
+            let bytes = folder::delete(&folder).map_err(cannot)?;
+            shared.state().phases.remove(&job);
+            Ok(bytes)
+        })
+        .await
+    }
+
+    async fn changed(&self) {
+        self.shared.changed.notified().await;
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn folder(&self, job: JobId) -> PathBuf {
+        self.options.jobs.join(job.to_string())
+    }
+
+    /// Leaves the order to stop and signals the runner; `false`: no runner will ever see it. Without a deadline an
+    /// order that is there stays.
+    fn stop(&self, job: JobId, deadline: Option<Millis>, signal: Signal) -> Result<bool, Error> {
+        let folder = self.folder(job);
+        let cannot = |error: io::Error| unavailable("stop", &folder, &error);
+        let progress = folder::progress(&folder).map_err(cannot)?;
+        let order = match (deadline, &progress) {
+            (Some(deadline), _) => Some(deadline),
+            (None, Progress::Submitted) => Some(Millis(0)),
+            (None, _) => None,
+        };
+        if let Some(deadline) = order {
+            folder::order_stop(&folder, StopOrder { deadline }).map_err(cannot)?;
+        }
+        if !matches!(progress, Progress::Spawned(_)) {
+            if order.is_some() {
+                self.state().phases.insert(job, Phase::Stopped);
+            }
+            return Ok(false);
+        }
+        let over = matches!(self.state().phases.get(&job), Some(Phase::Over(_)));
+        if over || folder::is_delivered(&folder).map_err(cannot)? {
+            return Ok(false);
+        }
+        process::signal_runner(&folder, signal).map_err(cannot)?;
+        Ok(true)
+    }
+}
+
+fn unavailable(verb: &str, folder: &Path, error: &io::Error) -> Error {
+    let fix = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ": free some space there",
+        io::ErrorKind::PermissionDenied => ": it must belong to the user that runs the server",
+        _ => "",
+    };
+    Error::Unavailable(format!("cannot {verb} the job in {}: {error}{fix}", folder.display()))
+}
+
+/// The end of a job that was stopped before a runner was started.
+fn never_started(now: Millis) -> Exit {
+    Exit::because(Reason::NeverStarted, "stopped before it was started", now)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+//! A job's folder as the executor reads and writes it. What a runner writes there is only read, never changed.
+
+use std::{
+    collections::HashMap,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use runyard_domain::{
+    Millis,
+    job::{Exit, JobSpec, StopOrder, folder},
+};
+use serde::{Deserialize, Serialize};
+
+use super::process::is_locked;
+
+/// `spawned`: when a runner was last started, and the GPUs that the job holds.
+///
+/// It outlives a killed server, and need not outlive the machine: then nothing runs any more, and whether the
+/// program had been launched is said by the runner's own `launched`, which is on disk before the launch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Spawned {
+    pub(crate) at: Millis,
+    pub(crate) gpus: Vec<String>,
+}
+
+/// How far a job has come.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// There is no job in this folder.
+    Nothing,
+    /// Handed over; no runner was ever started.
+    Submitted,
+    /// Stopped before a runner was started.
+    Stopped,
+    /// A runner was started at least once.
+    Spawned(Spawned),
+}
+
+/// What a folder whose runner was started shows.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// The runner's lock is held.
+    Held,
+    /// No runner, and work left for one.
+    Free,
+    /// All is delivered; how it ended.
+    Delivered(Exit),
+}
+
+/// Writes the spec, unless there is one. On disk when it answers.
+pub(crate) fn submit(job: &Path, spec: &JobSpec) -> io::Result<()> {
+    make(job)?;
+    let path = job.join(folder::SPEC);
+    if !path.try_exists()? {
+        let staged = write_staged(job, &to_json(spec)?, true)?;
+        let linked = fs::hard_link(&staged, &path);
+        fs::remove_file(&staged)?;
+        match linked {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            linked => linked?,
+        }
+    }
+    // Also when the spec was there: the one who wrote it may have died before this.
+    sync_folder(job)?;
+    job.parent().map_or(Ok(()), sync_folder)
+}
+
+pub(crate) fn progress(job: &Path) -> io::Result<Progress> {
+    if let Some(text) = read(&job.join(folder::SPAWNED))? {
+        match serde_json::from_slice(&text) {
+            Ok(spawned) => return Ok(Progress::Spawned(spawned)),
+            // The machine went down before it was on disk.
+            Err(error) => tracing::warn!("{}: {error}: not used", job.join(folder::SPAWNED).display()),
+        }
+    }
+    if job.join(folder::LAUNCHED).try_exists()? || job.join(folder::EXIT).try_exists()? {
+        return Ok(Progress::Spawned(Spawned { at: Millis(0), gpus: Vec::new() }));
+    }
+    if job.join(folder::STOP).try_exists()? {
+        return Ok(Progress::Stopped);
+    }
+    let submitted = job.join(folder::SPEC).try_exists()?;
+    Ok(if submitted { Progress::Submitted } else { Progress::Nothing })
+}
+
+/// Notes that a runner is about to be started, with these GPUs. The first time they go into the spec, too.
+pub(crate) fn mark_spawned(job: &Path, spawned: &Spawned, first: bool) -> io::Result<()> {
+    if first {
+        let path = job.join(folder::SPEC);
+        let mut spec: JobSpec = serde_json::from_slice(&fs::read(&path)?).map_err(|error| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged: {error}", path.display()))
+        })?;
+        if spec.gpus != spawned.gpus {
+            spec.gpus.clone_from(&spawned.gpus);
+            replace(job, folder::SPEC, &to_json(&spec)?, true)?;
+        }
+    }
+    replace(job, folder::SPAWNED, &to_json(spawned)?, false)
+}
+
+/// Leaves the order to stop, in place of an earlier one.
+pub(crate) fn order_stop(job: &Path, order: StopOrder) -> io::Result<()> {
+    make(job)?;
+    replace(job, folder::STOP, &to_json(&order)?, true)
+}
+
+/// Whether the server has acknowledged everything.
+pub(crate) fn is_delivered(job: &Path) -> io::Result<bool> {
+    job.join(folder::DELIVERED).try_exists()
+}
+
+pub(crate) fn sight(job: &Path, now: Millis) -> io::Result<Sight> {
+    if is_delivered(job)? {
+        return Ok(Sight::Delivered(exit(job)?.unwrap_or_else(|| {
+            let reason = runyard_domain::job::Reason::BackendFailed;
+            Exit::because(reason, "the runner left, because the server no longer wanted this job", now)
+        })));
+    }
+    Ok(if is_locked(job)? { Sight::Held } else { Sight::Free })
+}
+
+/// The exit record, if the runner wrote one.
+pub(crate) fn exit(job: &Path) -> io::Result<Option<Exit>> {
+    let text = read(&job.join(folder::EXIT))?;
+    Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+}
+
+/// Deletes the folder and all in it; answers the bytes that the disk gets back. Links are deleted, never followed.
+pub(crate) fn delete(job: &Path) -> io::Result<i64> {
+    let metadata = match fs::symlink_metadata(job) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        metadata => metadata?,
+    };
+    if !metadata.is_dir() {
+        let what = format!("{} is not a folder", job.display());
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, what));
+    }
+    let bytes = allocated(job)?;
+    match fs::remove_dir_all(job) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if let Some(parent) = job.parent() {
+        sync_folder(parent)?;
+    }
+    Ok(bytes)
+}
+
+/// Bytes that the files below `folder` hold on the disk. A file that has names elsewhere too is not counted.
+/// Folders that a program closed to us are opened, because they could not be deleted.
+fn allocated(folder: &Path) -> io::Result<i64> {
+    let mut bytes = 0;
+    let mut seen: HashMap<(u64, u64), u64> = HashMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let mode = fs::symlink_metadata(&folder)?.permissions().mode();
+        if mode & 0o700 != 0o700 {
+            fs::set_permissions(&folder, fs::Permissions::from_mode(mode | 0o700))?;
+        }
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            let metadata = match entry.metadata() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                metadata => metadata?,
+            };
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            } else {
+                let names = seen.entry((metadata.dev(), metadata.ino())).or_default();
+                *names += 1;
+                if *names == metadata.nlink() {
+                    bytes += metadata.blocks() as i64 * 512;
+                }
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+fn make(job: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(job)
+}
+
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        text => text.map(Some),
+    }
+}
+
+fn to_json(value: &impl Serialize) -> io::Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(io::Error::other)
+}
+
+/// Puts a file in place of the one with this name, whole; with `durable`, on disk when it answers.
+fn replace(job: &Path, name: &str, bytes: &[u8], durable: bool) -> io::Result<()> {
+    let staged = write_staged(job, bytes, durable)?;
+    fs::rename(&staged, job.join(name))?;
+    if durable { sync_folder(job) } else { Ok(()) }
+}
+
+fn write_staged(job: &Path, bytes: &[u8], durable: bool) -> io::Result<PathBuf> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let path = job.join(format!(".executor-{}-{count}", std::process::id()));
+    // A file of this name is the leftover of an earlier process with the same id.
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    file.write_all(bytes)?;
+    if durable {
+        file.sync_all()?;
+    }
+    Ok(path)
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
