@@ -1,1 +1,91 @@
 //! The process inside every job: stages, supervises, reports.
+//!
+//! An executor writes a job folder and starts this; from then on the runner alone decides about the program. It calls the
+//! server, is never called, and a server that is away stops nothing. The folder ([`runyard_domain::job::folder`]) is the
+//! runner's memory: whoever runs it next on the same folder goes on, and never launches the program twice.
+//!
+//! What is enforced depends on the machine ([`probe`]): with control groups (v1 or v2) the kernel limits memory and CPU;
+//! without them the CPU is not limited, and memory is measured twice a second and a job over its limit is ended.
+
+mod cgroup;
+mod clock;
+mod environment;
+mod folder;
+mod job;
+mod launch;
+mod listen;
+mod orders;
+mod output;
+mod processes;
+mod records;
+mod recover;
+mod server;
+mod ship;
+mod stage;
+mod supervise;
+mod system;
+mod venv;
+
+use std::{io, path::Path, process::ExitCode, rc::Rc};
+
+pub use cgroup::{Finding, probe};
+use runyard_domain::job::{self as names, JobSpec};
+
+use crate::{folder::Folder, job::Job, listen::Signals, output::Output};
+
+/// Why a runner cannot do its work. The next one on the same folder tries again.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Folder(#[from] folder::Error),
+    #[error("`{0}` has no {spec}: an executor writes it before it starts a runner", spec = names::folder::SPEC)]
+    NoSpec(String),
+    #[error("the runner cannot start: {0}")]
+    System(#[from] io::Error),
+    #[error(transparent)]
+    Undelivered(#[from] job::Undelivered),
+}
+
+/// Runs the job in `folder` to its end and delivers it. To be called from the main thread, which must do nothing else.
+/// A folder that another runner works on, or whose job is delivered, is left alone, with success.
+pub fn run(folder: &Path) -> ExitCode {
+    match begin(folder) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the runner gives up");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn begin(root: &Path) -> Result<(), Error> {
+    let folder = Folder::new(root)?;
+    let Some(_claim) = folder.claim()? else {
+        tracing::info!("another runner is at work here");
+        return Ok(());
+    };
+    let starts = folder.count_start().unwrap_or_else(|error| {
+        tracing::warn!(%error, "this start is not counted");
+        1
+    });
+    if folder.has(names::folder::DELIVERED) {
+        return Ok(());
+    }
+    let spec: JobSpec = folder
+        .read(names::folder::SPEC)?
+        .ok_or_else(|| Error::NoSpec(folder.root().display().to_string()))?;
+    // What the program abandons becomes a child of the runner, where it is found and ended.
+    if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
+        tracing::warn!(%error, "processes that the program abandons may outlive the job");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = tokio::task::LocalSet::new().block_on(&runtime, async {
+        let signals = Signals::catch()?;
+        let output = Output::open(&folder.path(names::folder::OUTPUT))?;
+        let job = Rc::new(Job::new(folder, spec, output));
+        Ok::<_, Error>(job::live(job, starts, signals).await?)
+    });
+    // A download that hangs in the kernel must not keep the runner alive.
+    runtime.shutdown_background();
+    outcome
+}

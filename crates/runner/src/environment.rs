@@ -1,0 +1,70 @@
+//! What the program sees in its environment. The server's own RUNYARD_ variables never reach it.
+
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    path::Path,
+};
+
+use runyard_domain::{job::JobSpec, job::folder};
+
+use crate::folder::Folder;
+
+/// Variables by name.
+pub(crate) type Environment = BTreeMap<OsString, OsString>;
+
+/// The environment of what runs before the program (pip): the runner's own and what the run asks for.
+pub(crate) fn base(spec: &JobSpec, inherited: impl Iterator<Item = (OsString, OsString)>) -> Environment {
+    let mut env: Environment =
+        inherited.filter(|(name, _)| !name.to_string_lossy().starts_with("RUNYARD_")).collect();
+    set(&mut env, "PYTHONUNBUFFERED", "1");
+    for (name, value) in &spec.env {
+        set(&mut env, name, value);
+    }
+    // By this, a later runner finds what an earlier one left behind.
+    set(&mut env, "RUNYARD_RUN_ID", spec.run_id.to_string());
+    set(&mut env, "RUNYARD_JOB_ID", spec.job_id.to_string());
+    env
+}
+
+/// The program's environment: `base`, and all that the job contract promises.
+pub(crate) fn program(mut env: Environment, spec: &JobSpec, folder: &Folder, url: &str) -> Environment {
+    let demand = spec.resources.demand().unwrap_or_default();
+    let cores = (demand.cpu_milli / 1000).max(1);
+    // What a run may set otherwise.
+    for (name, value) in [
+        ("OMP_NUM_THREADS", cores.to_string()),
+        ("MLFLOW_TRACKING_URI", url.to_owned()),
+        ("MLFLOW_TRACKING_TOKEN", spec.token.clone()),
+        ("MLFLOW_RUN_ID", spec.run_id.0.simple().to_string()),
+    ] {
+        env.entry(name.into()).or_insert_with(|| value.into());
+    }
+    // What it may not.
+    set(&mut env, "RUNYARD_URL", url);
+    set(&mut env, "RUNYARD_TOKEN", &spec.token);
+    set(&mut env, "RUNYARD_ML", folder.ml());
+    set(&mut env, "RUNYARD_CONFIG", folder.config());
+    set(&mut env, "RUNYARD_RECORDS", folder.path(folder::RECORDS));
+    set(&mut env, "RUN_ID", spec.run_id.to_string());
+    set(&mut env, "REQUESTED_GPU_COUNT", demand.gpu_count.to_string());
+    // Empty hides all GPUs: a run that asked for none must not use one that was given to another.
+    set(&mut env, "CUDA_VISIBLE_DEVICES", spec.gpus.join(","));
+    env
+}
+
+/// Puts a virtual environment in front.
+pub(crate) fn use_venv(env: &mut Environment, venv: &Path) {
+    let mut path = OsString::from(venv.join("bin"));
+    if let Some(old) = env.get(OsStr::new("PATH")).filter(|old| !old.is_empty()) {
+        path.push(":");
+        path.push(old);
+    }
+    set(env, "PATH", path);
+    set(env, "VIRTUAL_ENV", venv);
+    env.remove(OsStr::new("PYTHONHOME"));
+}
+
+fn set(env: &mut Environment, name: &str, value: impl AsRef<OsStr>) {
+    env.insert(name.into(), value.as_ref().to_owned());
+}

@@ -1,0 +1,222 @@
+//! Watches over the running program: stop and grace, time limit, memory where the kernel does not watch it, and the end
+//! of all that the program has started. Decides nothing about the server: a server that is away changes nothing here.
+
+use std::{io, process::ExitStatus, time::Duration};
+
+use nix::sys::signal::Signal;
+use runyard_domain::{
+    Millis,
+    job::{Exit, JobSpec, Reason},
+};
+use tokio::time::Instant;
+
+use crate::{
+    cgroup::Group,
+    clock,
+    job::Job,
+    launch::{self, OUTPUT_PATIENCE, Running},
+    processes, system,
+};
+
+/// How often abandoned processes are buried and memory is looked at.
+const TICK: Duration = Duration::from_millis(500);
+/// How long the kernel may take to end what was killed.
+const DEATH_PATIENCE: Duration = Duration::from_secs(10);
+/// As good as never.
+const FAR: Duration = Duration::from_hours(24 * 365 * 100);
+
+/// What is watched.
+pub(crate) struct Watched<'a> {
+    pub(crate) job: &'a Job,
+    pub(crate) group: &'a Group,
+    pub(crate) launched_at: Millis,
+}
+
+/// What happened to the program besides its own end.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Events {
+    /// SIGKILL follows then.
+    kill_at: Option<Instant>,
+    killed: bool,
+    time_over: bool,
+    /// Bytes that were in use when they were too many.
+    memory_over: Option<u64>,
+}
+
+/// Waits for the end of the program and of everything it started; says how it ended.
+pub(crate) async fn supervise(watched: &Watched<'_>, mut program: Running) -> Exit {
+    let mut events = Events::default();
+    let status = until_ended(watched, &mut program, &mut events).await;
+    let ended_at = clock::now();
+    end_the_rest(watched, &mut program, &events).await;
+    match status {
+        Ok(status) => classify(watched, status, &events, ended_at),
+        Err(error) => {
+            let message = format!("the program's end could not be seen: {error}");
+            Exit { launched_at: Some(watched.launched_at), ..Exit::because(Reason::Error, message, ended_at) }
+        }
+    }
+}
+
+async fn until_ended(
+    watched: &Watched<'_>,
+    program: &mut Running,
+    events: &mut Events,
+) -> io::Result<ExitStatus> {
+    let job = watched.job;
+    let mut orders = job.orders.watch();
+    orders.mark_changed();
+    let limit = job.spec.max_run_time_ms.map(|ms| Duration::from_millis(ms.max(0).unsigned_abs()));
+    let time_over = Instant::now() + limit.unwrap_or(FAR).min(FAR);
+    let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let pid = program.pid;
+    loop {
+        tokio::select! {
+            biased;
+            status = program.ended() => return status,
+            _ = orders.changed() => {
+                let order = *orders.borrow_and_update();
+                if let Some(deadline) = order.deadline {
+                    begin_to_end(job, program, events, deadline);
+                }
+            }
+            () = tokio::time::sleep_until(time_over), if !events.time_over => {
+                events.time_over = true;
+                begin_to_end(job, program, events, Instant::now() + job.grace());
+            }
+            () = tokio::time::sleep_until(events.kill_at.unwrap_or(time_over)),
+                if events.kill_at.is_some() && !events.killed => {
+                events.killed = true;
+                kill(watched.group, program);
+            }
+            _ = tick.tick() => {
+                processes::bury_adopted(pid);
+                if events.killed {
+                    kill(watched.group, program);
+                } else if let Some(bytes) = memory_over(watched) {
+                    events.memory_over = Some(bytes);
+                    events.killed = true;
+                    kill(watched.group, program);
+                }
+            }
+        }
+    }
+}
+
+/// SIGTERM to the group, once; the deadline of SIGKILL only moves closer.
+fn begin_to_end(job: &Job, program: &Running, events: &mut Events, deadline: Instant) {
+    if events.kill_at.is_none() {
+        program.signal(Signal::SIGTERM);
+        // A stopped process would sleep through its grace.
+        program.signal(Signal::SIGCONT);
+        job.terminating.send_replace(true);
+    }
+    events.kill_at = Some(events.kill_at.map_or(deadline, |old| old.min(deadline)));
+}
+
+fn kill(group: &Group, program: &Running) {
+    program.signal(Signal::SIGKILL);
+    group.kill();
+    processes::kill_each(&processes::ours());
+}
+
+/// Memory over the limit, where the kernel does not enforce it.
+fn memory_over(watched: &Watched<'_>) -> Option<u64> {
+    let limit = watched.job.spec.resources.demand().ok()?.memory_bytes?.unsigned_abs();
+    if watched.group.memory_limited || system::resident_bytes() <= limit {
+        return None;
+    }
+    // Pages that several processes share were counted for each of them: look again, closely.
+    Some(system::proportional_bytes()).filter(|bytes| *bytes > limit)
+}
+
+/// The program is gone: what it started has the rest of its grace if a stop is in force, else a short while to print its
+/// last words; then nothing is left.
+async fn end_the_rest(watched: &Watched<'_>, program: &mut Running, events: &Events) {
+    let until = match events.kill_at {
+        Some(kill_at) if !events.killed => kill_at,
+        Some(_) => Instant::now(),
+        None => Instant::now() + OUTPUT_PATIENCE,
+    };
+    if processes::has_children() || !watched.group.is_empty() {
+        tokio::select! {
+            () = quiet(program, events) => {}
+            () = passed(watched.job, until) => {}
+        }
+        if !processes::sweep(Some(watched.group), DEATH_PATIENCE).await {
+            tracing::warn!("a process of the program does not die: it hangs in the kernel");
+        }
+    }
+    program.finish_output(OUTPUT_PATIENCE).await;
+}
+
+/// Waits until what the program has left behind says nothing more, and during a stop until it is gone: the grace is for
+/// the whole group.
+async fn quiet(program: &mut Running, events: &Events) {
+    program.output_ended().await;
+    if events.kill_at.is_some() {
+        group_gone(program.pid).await;
+    }
+}
+
+/// Waits until this time, or an earlier deadline that is said meanwhile.
+async fn passed(job: &Job, until: Instant) {
+    let mut orders = job.orders.watch();
+    loop {
+        let deadline = orders.borrow_and_update().deadline.unwrap_or(until).min(until);
+        tokio::select! {
+            () = tokio::time::sleep_until(deadline) => return,
+            _ = orders.changed() => {}
+        }
+    }
+}
+
+/// Waits until no process of the group is alive.
+async fn group_gone(group: i32) {
+    let mut pause = Duration::from_millis(5);
+    while processes::ours().iter().any(|process| process.group == group && !process.zombie) {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(100));
+    }
+}
+
+fn classify(watched: &Watched<'_>, status: ExitStatus, events: &Events, ended_at: Millis) -> Exit {
+    let spec = &watched.job.spec;
+    let memory = spec.resources.memory.as_deref().unwrap_or("the machine's memory");
+    let signal = launch::signal_name(status);
+    let (reason, message) = if let Some(bytes) = events.memory_over {
+        let text = format!(
+            "the program used {} MiB of memory, more than its limit of {memory} (measured: this machine lets Runyard \
+             set no limit in the kernel): ask for more with `--memory`",
+            bytes >> 20
+        );
+        (Reason::OOMKilled, Some(text))
+    } else if !status.success() && watched.group.oom_kills() > 0 {
+        let text = format!(
+            "the kernel killed the program because it used more memory than its limit of {memory}: ask for more with \
+             `--memory`"
+        );
+        (Reason::OOMKilled, Some(text))
+    } else if events.time_over {
+        (Reason::TimeLimitExceeded, Some(time_over_text(spec, events)))
+    } else {
+        match (status.code(), signal) {
+            (Some(0), _) => (Reason::Completed, None),
+            (Some(code), _) => (Reason::Error, Some(format!("the program exited with code {code}"))),
+            (None, Some((number, name))) => {
+                let by = if events.killed { ": it did not end within its grace" } else { "" };
+                (Reason::Signaled, Some(format!("the program was ended by signal {number} ({name}){by}")))
+            }
+            (None, None) => (Reason::Error, Some(format!("the program ended strangely ({status})"))),
+        }
+    };
+    let (code, signal) = (status.code(), signal.map(|(number, _)| number));
+    Exit { reason, code, signal, message, launched_at: Some(watched.launched_at), ended_at }
+}
+
+fn time_over_text(spec: &JobSpec, events: &Events) -> String {
+    let limit = Duration::from_millis(spec.max_run_time_ms.unwrap_or(0).max(0).unsigned_abs());
+    let killed = if events.killed { ", and had to be killed after its grace" } else { "" };
+    format!("the program ran longer than its limit of {limit:?}{killed}: ask for more with `--max-run-time`")
+}
