@@ -1,2 +1,30 @@
-//! The binary `runyard`.
-fn main() {}
+//! The binary `runyard`: reads the command line and the environment (nothing else in the house does), and says in
+//! words what went wrong. No rule of the product lives here.
+
+mod address;
+mod args;
+mod command;
+mod config;
+mod context;
+mod failure;
+mod follow;
+mod output;
+mod place;
+mod show;
+mod source;
+mod submission;
+mod time;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    // The result only says whether another provider was there before: none can be, this is the first line.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let args = args::Args::parse();
+    match command::run(args) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,137 @@
+//! What may be written on the command line. Only reading it: what it does is in `command/`.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+use crate::output::Format;
+
+pub(crate) mod blueprint;
+pub(crate) mod project;
+pub(crate) mod run;
+pub(crate) mod server;
+pub(crate) mod submit;
+pub(crate) mod token;
+mod value;
+
+/// Runs, tracks and ships machine-learning work.
+#[derive(Debug, Parser)]
+#[command(name = "runyard", version, max_term_width = 110, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Global {
+    /// Address of the server; found in the data folder of a local server when absent
+    #[arg(long, global = true, env = "RUNYARD_URL", value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Token; found in the data folder of a local server when absent
+    #[arg(long, global = true, env = "RUNYARD_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+    /// Project to work in, by id or name
+    #[arg(long, global = true, env = "RUNYARD_PROJECT", value_name = "PROJECT")]
+    pub(crate) project: Option<String>,
+    /// Data folder of a local server [default: $XDG_DATA_HOME/runyard or ~/.local/share/runyard]
+    #[arg(long, global = true, env = "RUNYARD_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// How answers are shown
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    pub(crate) output: Format,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a server: SQLite and files in one folder, or PostgreSQL
+    Serve(server::Serve),
+    /// The process inside every job; started by executors
+    #[command(hide = true)]
+    Runner {
+        /// The job's folder
+        folder: PathBuf,
+    },
+    /// Submit a run and follow it; the exit code is the program's
+    #[command(after_help = submit::EXAMPLE)]
+    Run(submit::Run),
+    /// Submit a run and print its id
+    Submit(submit::Submit),
+    /// List runs, newest first
+    #[command(visible_alias = "list")]
+    Ls(run::Ls),
+    /// Show one run: what it is, how it went, its newest metrics
+    Show(run::One),
+    /// Show the output of a run
+    Logs(run::Logs),
+    /// Show what happened to a run
+    Events(run::Events),
+    /// Show the metrics of a run: the newest of each tag, or all points of some tags
+    Metrics(run::Metrics),
+    /// Stop runs: SIGTERM now, SIGKILL after the grace
+    Stop(run::Stop),
+    /// Start a run that has ended once more
+    Restart(run::Restart),
+    /// Delete runs with everything they wrote
+    Rm(run::Rm),
+    /// Wait until runs have ended; the exit code says how
+    Wait(run::Wait),
+    /// Blueprints: named, versioned templates for runs
+    #[command(subcommand)]
+    Blueprint(blueprint::Blueprint),
+    /// Projects: own runs and blueprints
+    #[command(subcommand)]
+    Project(project::Project),
+    /// Tokens: who may speak to the server
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Look for what is wrong with this machine and its server, and say how to mend it
+    Doctor,
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the server's OpenAPI document
+    Openapi,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn an_unknown_command_is_answered_with_the_nearest_one() {
+        let error = Args::try_parse_from(["runyard", "sumbit"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("'submit'"), "{error}");
+        let error = Args::try_parse_from(["runyard", "ls", "--limt", "3"]).unwrap_err();
+        assert!(error.to_string().contains("'--limit'"), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_quantity_is_answered_with_the_right_one() {
+        let error = Args::try_parse_from(["runyard", "run", "--memory", "5GB", "--", "true"]).unwrap_err();
+        assert!(error.to_string().contains("write 5Gi"), "{error}");
+    }
+
+    #[test]
+    fn what_follows_two_dashes_is_the_program_and_not_ours() {
+        let args =
+            Args::try_parse_from(["runyard", "run", "--version", "2", "--", "python", "--version"]).unwrap();
+        let Command::Run(run) = args.command else { panic!("{args:?}") };
+        assert_eq!(run.submit.version, "2");
+        assert_eq!(run.submit.command, ["python", "--version"]);
+    }
+}

@@ -1,0 +1,41 @@
+//! `runyard serve`.
+
+use std::net::SocketAddr;
+
+use clap::{Args, ValueEnum};
+
+use super::value;
+
+/// How the server writes its log on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Address and port; anything but loopback is open to the network
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7878", value_parser = value::listen)]
+    pub(crate) listen: SocketAddr,
+    /// postgres://USER:PASSWORD@HOST/DATABASE [default: SQLite in the data folder]
+    #[arg(long, env = "RUNYARD_DATABASE", hide_env_values = true, value_name = "URL")]
+    pub(crate) database: Option<String>,
+    /// Cores that local jobs may use together [default: all]
+    #[arg(long, value_name = "N", value_parser = value::cpu_milli)]
+    pub(crate) cpu: Option<i64>,
+    /// Memory that local jobs may use together [default: all]
+    #[arg(long, value_name = "Q", value_parser = value::bytes)]
+    pub(crate) memory: Option<i64>,
+    /// Keep SQLite on a network filesystem, although its locks are not to be trusted there
+    #[arg(long)]
+    pub(crate) allow_network_filesystem: bool,
+    /// Form of the log on stderr; RUNYARD_LOG filters it (`info`, `debug`, `runyard_engine=trace`)
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
+    /// What the log holds
+    #[arg(long, env = "RUNYARD_LOG", default_value = "info", value_name = "FILTER")]
+    pub(crate) log: String,
+}

@@ -1,0 +1,43 @@
+//! `runyard token`.
+
+use clap::{Subcommand, ValueEnum};
+
+use crate::time;
+
+/// The reach of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scope {
+    /// Everything
+    Admin,
+    /// The project that --project names
+    Project,
+    /// The run that --run names
+    Run,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Create a token and print its secret, this one time
+    Create {
+        /// For people; becomes the user of what is done with it
+        name: String,
+        /// Its reach
+        #[arg(long, value_enum)]
+        scope: Scope,
+        /// The run of --scope run
+        #[arg(long, value_name = "RUN")]
+        run: Option<String>,
+        /// When it stops working: 12h, 30d [default: never]
+        #[arg(long, value_name = "DURATION", value_parser = time::parse_seconds)]
+        expires: Option<i64>,
+    },
+    /// List tokens, without their secrets
+    #[command(visible_alias = "list")]
+    Ls,
+    /// Revoke tokens: they stop working at once
+    Revoke {
+        /// Id or name
+        #[arg(value_name = "TOKEN", required = true)]
+        tokens: Vec<String>,
+    },
+}

@@ -1,0 +1,104 @@
+//! Values of options that are more than a text.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use runyard_domain::{job::RetryOn, quantity::Quantity, resources::Gpu, run::Status};
+
+/// A Kubernetes quantity, kept as it was written.
+pub(super) fn quantity(text: &str) -> Result<String, String> {
+    text.parse::<Quantity>().map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// A Kubernetes quantity of cores, in thousandths.
+pub(super) fn cpu_milli(text: &str) -> Result<i64, String> {
+    match text.parse::<Quantity>().map_err(|error| error.to_string())?.milli() {
+        0 => Err("must be more than 0".to_owned()),
+        milli => Ok(milli),
+    }
+}
+
+/// A Kubernetes quantity of bytes.
+pub(super) fn bytes(text: &str) -> Result<i64, String> {
+    match text.parse::<Quantity>().map_err(|error| error.to_string())?.ceil() {
+        0 => Err("must be more than 0".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
+/// `2`, or `TYPE:2`.
+pub(super) fn gpu_of(text: &str) -> Result<Gpu, String> {
+    let (kind, count) = text.rsplit_once(':').unwrap_or(("any", text));
+    let wrong = || format!("`{text}` is no number of GPUs: write COUNT, or TYPE:COUNT such as A100:2");
+    let count: i64 = count.trim().parse().map_err(|_| wrong())?;
+    let kind = kind.trim();
+    if (1..=1024).contains(&count) && !kind.is_empty() {
+        Ok(Gpu { count, kind: kind.to_owned() })
+    } else {
+        Err(wrong())
+    }
+}
+
+/// `KEY=VALUE`.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is no KEY=VALUE")),
+    }
+}
+
+/// A word of `--retry-on`.
+pub(super) fn retry_on(text: &str) -> Result<RetryOn, String> {
+    match text {
+        "failed" => Ok(RetryOn::Failed),
+        "oom" => Ok(RetryOn::Oom),
+        "lost" => Ok(RetryOn::Lost),
+        _ => Err(format!("`{text}` is none of failed, oom, lost")),
+    }
+}
+
+/// A status, with or without `run_` or `job_` before it.
+pub(super) fn status(text: &str) -> Result<Status, String> {
+    [text.to_owned(), format!("job_{text}"), format!("run_{text}")]
+        .iter()
+        .find_map(|word| word.parse().ok())
+        .ok_or_else(|| text.parse::<Status>().expect_err("it was tried").to_string())
+}
+
+/// An address to listen on: `127.0.0.1:7878`, `[::1]:7878`, `localhost:7878`, `:7878` (loopback).
+pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
+    let full = if text.starts_with(':') { format!("127.0.0.1{text}") } else { text.to_owned() };
+    full.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(|| {
+        format!("`{text}` is no address to listen on: write ADDRESS:PORT such as 127.0.0.1:7878")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gpus_are_counted_by_type() {
+        assert_eq!(gpu_of("2"), Ok(Gpu { count: 2, kind: "any".into() }));
+        assert_eq!(gpu_of("NVIDIA A100:4"), Ok(Gpu { count: 4, kind: "NVIDIA A100".into() }));
+        for text in ["A100", "0", "A100:0", ":1", "-1", "A100:x", "2000"] {
+            assert!(gpu_of(text).unwrap_err().contains("TYPE:COUNT"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_status_may_be_shortened() {
+        assert_eq!(status("running"), Ok(Status::JobRunning));
+        assert_eq!(status("job_failed"), Ok(Status::JobFailed));
+        assert_eq!(status("stop_requested"), Ok(Status::RunStopRequested));
+        assert!(status("x").unwrap_err().contains("the statuses are"));
+    }
+
+    #[test]
+    fn an_address_to_listen_on_is_read() {
+        assert_eq!(listen(":80").unwrap().to_string(), "127.0.0.1:80");
+        assert_eq!(listen("[::1]:0").unwrap().to_string(), "[::1]:0");
+        for text in ["7878", "127.0.0.1", "127.0.0.1:99999", ""] {
+            assert!(listen(text).unwrap_err().contains("127.0.0.1:7878"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What each command does, one file per command or noun.
+
+use std::process::ExitCode;
+
+use crate::{
+    args::{Args, Command},
+    context::Context,
+    failure::Failure,
+};
+
+mod blueprint;
+mod confirm;
+mod doctor;
+mod events;
+mod logs;
+mod ls;
+mod metrics;
+mod offline;
+mod project;
+mod restart;
+mod rm;
+mod run;
+mod runner;
+mod serve;
+mod show;
+mod stop;
+mod token;
+mod wait;
+
+/// Does what the command line says; answers the exit code.
+pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
+    let global = args.global;
+    match args.command {
+        Command::Serve(serve) => serve::run(&global, serve),
+        Command::Runner { folder } => Ok(runner::run(&folder)),
+        Command::Completions { shell } => offline::completions(shell),
+        Command::Openapi => offline::openapi(),
+        Command::Doctor => block_on(doctor::run(&global)),
+        online => block_on(async move { speak(&Context::new(&global)?, online).await.map(ExitCode::from) }),
+    }
+}
+
+async fn speak(context: &Context, command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Run(args) => run::run(context, args).await,
+        Command::Submit(args) => run::submit(context, args).await,
+        Command::Ls(args) => ls::run(context, args).await,
+        Command::Show(args) => show::run(context, args).await,
+        Command::Logs(args) => logs::run(context, args).await,
+        Command::Events(args) => events::run(context, args).await,
+        Command::Metrics(args) => metrics::run(context, args).await,
+        Command::Stop(args) => stop::run(context, args).await,
+        Command::Restart(args) => restart::run(context, args).await,
+        Command::Rm(args) => rm::run(context, args).await,
+        Command::Wait(args) => wait::run(context, args).await,
+        Command::Blueprint(args) => blueprint::run(context, args).await,
+        Command::Project(args) => project::run(context, args).await,
+        Command::Token(args) => token::run(context, args).await,
+        Command::Serve(_)
+        | Command::Runner { .. }
+        | Command::Doctor
+        | Command::Completions { .. }
+        | Command::Openapi => unreachable!("these speak to no server"),
+    }
+}
+
+/// Commands wait for one thing at a time: one thread is enough.
+fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start: {error}")))?;
+    let result = runtime.block_on(command);
+    // Nothing that is still under way is worth waiting for.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,100 @@
+//! `runyard serve`: starts a server, says where it is, and ends it well on a signal.
+
+use std::{path::Path, process::ExitCode};
+
+use runyard_server::Options;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    args::{
+        Global,
+        server::{LogFormat, Serve},
+    },
+    failure::Failure,
+    output, place,
+};
+
+/// More threads than this do not make the server faster: the database has one writer.
+const WORKERS_MAX: usize = 4;
+
+pub(super) fn run(global: &Global, serve: Serve) -> Result<ExitCode, Failure> {
+    log(&serve)?;
+    let data = place::data(global.data.as_deref())?;
+    let runner = std::env::current_exe()
+        .map_err(|error| Failure::new(format!("cannot find this binary, which runs the jobs: {error}")))?;
+    let options = Options {
+        data: data.clone(),
+        listen: serve.listen,
+        database: serve.database.filter(|url| !url.is_empty()),
+        runner,
+        cpu_milli: serve.cpu,
+        memory_bytes: serve.memory,
+        allow_network_filesystem: serve.allow_network_filesystem,
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.clamp(2, WORKERS_MAX))
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start: {error}")))?;
+    let served = runtime.block_on(async {
+        let shutdown = CancellationToken::new();
+        end_on_signal(shutdown.clone())?;
+        let ready = |url: &str| announce(url, &data);
+        runyard_server::serve(options, ready, shutdown).await.map_err(Failure::new)
+    });
+    runtime.shutdown_background();
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+fn announce(url: &str, data: &Path) {
+    let line = format!(
+        "Runyard {} listens on {url} · data in {} · token in {}",
+        env!("CARGO_PKG_VERSION"),
+        data.display(),
+        data.join("token").display()
+    );
+    // A server whose starter has closed the pipe serves all the same.
+    let _ = output::line(line);
+}
+
+/// The first signal asks the server to end, the second one ends the process at once.
+fn end_on_signal(shutdown: CancellationToken) -> Result<(), Failure> {
+    let listen =
+        |kind| signal(kind).map_err(|error| Failure::new(format!("cannot listen for signals: {error}")));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        either(&mut terminate, &mut interrupt).await;
+        tracing::info!("ending: requests are finished, jobs go on; a second signal ends at once");
+        shutdown.cancel();
+        either(&mut terminate, &mut interrupt).await;
+        std::process::exit(1);
+    });
+    Ok(())
+}
+
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn log(serve: &Serve) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&serve.log).map_err(|error| {
+        Failure::usage(format!("`{}` is no log filter: {error}", serve.log))
+            .hint("write info, debug, or runyard_engine=trace,info in --log or RUNYARD_LOG")
+    })?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match serve.log_format {
+        LogFormat::Text => {
+            let color = crate::output::color_wanted() && std::io::IsTerminal::is_terminal(&std::io::stderr());
+            lines.with_ansi(color).init();
+        }
+        LogFormat::Json => lines.json().init(),
+    }
+    Ok(())
+}

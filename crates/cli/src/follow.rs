@@ -1,0 +1,100 @@
+//! Follows a run in the terminal to its end, or until the person detaches. Following never changes the run, unless
+//! the person asks for a stop.
+
+mod ask;
+mod log;
+mod screen;
+mod summary;
+
+use runyard_client::run::{End, Update, Want};
+use runyard_wire::run::StopRun;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{address, context::Context, failure::Failure, output, output::Format, show};
+use ask::Choice;
+use screen::Screen;
+
+/// Grace of a stop that was asked for with Ctrl-C.
+const STOP_GRACE_S: i64 = 30;
+
+/// Follows the run `id`; answers the exit code.
+pub(crate) async fn follow(context: &Context, id: &str) -> Result<u8, Failure> {
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut following = context.client.follow_run(id, Want { logs: true, metrics: true });
+    let mut screen = Screen::new(context.out.format);
+    let end = loop {
+        let update = tokio::select! {
+            update = following.next() => update,
+            _ = interrupt.recv() => match ask::choice(&mut screen, &mut interrupt, &mut terminate).await {
+                Choice::GoOn => continue,
+                Choice::Detach(code) => return Ok(detach(&mut screen, id, code)),
+                Choice::Stop => {
+                    stop(context, &mut screen, id).await?;
+                    continue;
+                }
+            },
+            _ = terminate.recv() => return Ok(detach(&mut screen, id, 143)),
+        };
+        let Some(update) = update.inspect_err(|_| screen.close())? else { break None };
+        match update {
+            Update::Status(event) => screen.status(&event),
+            Update::Progress(progress) => screen.progress(progress),
+            Update::Metrics(points) => screen.metrics(points),
+            Update::Log(part) => screen.log(&part).inspect_err(|_| screen.close())?,
+            Update::Lost(error) => {
+                screen.lost(&error);
+                if let Some(url) = context.url_now() {
+                    following.set_url(&url);
+                }
+            }
+            Update::Found => screen.found(),
+            Update::End(end) => break Some(end),
+        }
+    };
+    finish(context, screen, id, end).await
+}
+
+async fn finish(context: &Context, mut screen: Screen, id: &str, end: Option<End>) -> Result<u8, Failure> {
+    screen.close();
+    let run = context.client.run(id).await;
+    let (status, exit) = match (&end, &run) {
+        (Some(end), _) => (Some(end.status), end.exit.clone()),
+        (None, Ok(run)) => (run.status, run.exit.clone()),
+        (None, Err(_)) => (None, None),
+    };
+    let exit = show::exit(exit.as_ref());
+    match context.out.format {
+        Format::Json => output::json(&run?)?,
+        Format::Table => summary::tell(run.ok().as_ref(), id, status, exit.as_ref(), screen.newest()),
+        Format::Quiet | Format::Csv => {}
+    }
+    Ok(show::exit_code(status, exit.as_ref()))
+}
+
+async fn stop(context: &Context, screen: &mut Screen, id: &str) -> Result<(), Failure> {
+    let stop = StopRun { grace_period_seconds: Some(STOP_GRACE_S) };
+    match context.client.stop_run(id, &stop).await {
+        Ok(()) => screen.say(&format!("stopping: SIGTERM now, SIGKILL after {STOP_GRACE_S} s")),
+        // It ended by itself while we asked: the stream will say so.
+        Err(error) if error.status() == Some(409) => {}
+        Err(error) => {
+            screen.close();
+            return Err(error.into());
+        }
+    }
+    Ok(())
+}
+
+fn detach(screen: &mut Screen, id: &str, code: u8) -> u8 {
+    screen.close();
+    let short = address::short(id);
+    output::note(format!(
+        "detached: the run goes on. Follow it with `runyard logs -f {short}`, stop it with `runyard stop {short}`"
+    ));
+    code
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::new(format!("cannot listen for signals: {error}")))
+}
