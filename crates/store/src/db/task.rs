@@ -75,13 +75,17 @@ where
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), Error>) {
-        let result = match (outcome, self.result) {
-            (Ok(()), Some(result)) => result,
-            (Ok(()), None) => Err(Error::Sql("the operation was never run".into()).into()),
-            (Err(error), _) => Err(error.into()),
+        let answer = || {
+            let result = match (outcome, self.result) {
+                (Ok(()), Some(result)) => result,
+                (Ok(()), None) => Err(Error::Sql("the operation was never run".into()).into()),
+                (Err(error), _) => Err(error.into()),
+            };
+            // The caller may be gone; what was done stays done.
+            let _ = self.reply.send(result);
         };
-        // The caller may be gone; what was done stays done.
-        let _ = self.reply.send(result);
+        // What the caller does not take is dropped here; others still wait for their answers.
+        let _ = catch_unwind(AssertUnwindSafe(answer));
     }
 }
 
