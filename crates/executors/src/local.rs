@@ -240,8 +240,8 @@ impl Shared {
         self.options.jobs.join(job.to_string())
     }
 
-    /// Leaves the order to stop and signals the runner; `false`: no runner will ever see it. Without a deadline an
-    /// order that is there stays.
+    /// Leaves the order to stop and signals the runner; `false`: none was ever started, and none will be. Without a
+    /// deadline an order that is there stays.
     fn stop(&self, job: JobId, deadline: Option<Millis>, signal: Signal) -> Result<bool, Error> {
         let folder = self.folder(job);
         let cannot = |error: io::Error| unavailable("stop", &folder, &error);
@@ -258,10 +258,6 @@ impl Shared {
             if order.is_some() {
                 self.state().phases.insert(job, Phase::Stopped);
             }
-            return Ok(false);
-        }
-        let over = matches!(self.state().phases.get(&job), Some(Phase::Over(_)));
-        if over || folder::is_delivered(&folder).map_err(cannot)? {
             return Ok(false);
         }
         process::signal_runner(&folder, signal).map_err(cannot)?;

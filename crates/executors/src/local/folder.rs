@@ -108,13 +108,8 @@ pub(crate) fn order_stop(job: &Path, order: StopOrder) -> io::Result<()> {
     replace(job, folder::STOP, &to_json(&order)?, true)
 }
 
-/// Whether the server has acknowledged everything.
-pub(crate) fn is_delivered(job: &Path) -> io::Result<bool> {
-    job.join(folder::DELIVERED).try_exists()
-}
-
 pub(crate) fn sight(job: &Path, now: Millis) -> io::Result<Sight> {
-    if is_delivered(job)? {
+    if job.join(folder::DELIVERED).try_exists()? {
         return Ok(Sight::Delivered(exit(job)?.unwrap_or_else(|| {
             let reason = runyard_domain::job::Reason::BackendFailed;
             Exit::because(reason, "the runner left, because the server no longer wanted this job", now)

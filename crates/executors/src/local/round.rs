@@ -1,11 +1,16 @@
 //! One round over the jobs: look at the folders that may have changed, decide, start runners. Keeps no job waiting
 //! that has room, and leaves no folder without a runner that needs one.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use runyard_domain::{
     JobId, Millis,
-    job::{Exit, Reason},
+    job::{Exit, Reason, folder as names},
 };
 
 use super::{
@@ -93,7 +98,7 @@ impl Shared {
     ) -> (Vec<Observation>, Vec<Start>) {
         let mut state = self.state();
         let phases = &mut state.phases;
-        let named: std::collections::HashSet<JobId> = jobs.iter().map(|job| job.spec.job_id).collect();
+        let named: HashSet<JobId> = jobs.iter().map(|job| job.spec.job_id).collect();
         phases.retain(|job, _| named.contains(job));
         let mut observations = Vec::with_capacity(jobs.len());
         let mut starts = Vec::new();
@@ -106,19 +111,21 @@ impl Shared {
                 (Some(Phase::Submitted), _) => Observation::Waiting(String::new()),
                 (Some(Phase::Stopped), _) => Observation::Ended(never_started(now)),
                 (Some(Phase::Over(exit)), _) => Observation::Ended(exit.clone()),
-                (Some(Phase::Spawned(runner)), Some(Seen::Free(exit))) => match self.revive(runner, now) {
-                    Revival::Wait => Observation::Alive,
-                    Revival::Start => {
-                        starts.push(Start { index, job: id, gpus: runner.gpus.clone(), first: false });
-                        Observation::Alive
+                (Some(Phase::Spawned(runner)), Some(Seen::Free(exit))) => {
+                    match self.revive(&self.folder(id), runner, now) {
+                        Revival::Wait => Observation::Alive,
+                        Revival::Start => {
+                            starts.push(Start { index, job: id, gpus: runner.gpus.clone(), first: false });
+                            Observation::Alive
+                        }
+                        Revival::GiveUp(why) => {
+                            let given_up = || Exit::because(Reason::RunnerKilled, why, now);
+                            let exit = exit.clone().unwrap_or_else(given_up);
+                            over = Some(exit.clone());
+                            Observation::Ended(exit)
+                        }
                     }
-                    Revival::GiveUp(why) => {
-                        let given_up = || Exit::because(Reason::RunnerKilled, why, now);
-                        let exit = exit.clone().unwrap_or_else(given_up);
-                        over = Some(exit.clone());
-                        Observation::Ended(exit)
-                    }
-                },
+                }
                 (Some(Phase::Spawned(_)), _) => Observation::Alive,
             };
             if let Some(exit) = over {
@@ -135,7 +142,7 @@ impl Shared {
     }
 
     /// What to do about a started job without a runner.
-    fn revive(self: &Arc<Self>, runner: &Runner, now: Millis) -> Revival {
+    fn revive(self: &Arc<Self>, folder: &Path, runner: &Runner, now: Millis) -> Revival {
         if !runner.ours && (0..START_PATIENCE_MS).contains(&now.since(runner.at)) {
             self.wake_in(START_PATIENCE_MS - now.since(runner.at));
             return Revival::Wait;
@@ -144,9 +151,10 @@ impl Shared {
             return Revival::GiveUp(match &runner.trouble {
                 Some(why) => format!("its runner could not be started: {why}"),
                 None => format!(
-                    "its runner died {} times and could not deliver how it ended: runner.log in the job's folder \
-                     says why",
-                    runner.attempts + 1
+                    "its runner died {} times and could not tell how it ended; what the program had started may \
+                     still be running; {} says why",
+                    runner.attempts + 1,
+                    folder.join(names::RUNNER_LOG).display()
                 ),
             });
         }
@@ -248,7 +256,7 @@ impl Shared {
 }
 
 /// What the folder says of a job that this process does not know.
-fn recall(folder: &std::path::Path) -> std::io::Result<Option<Phase>> {
+fn recall(folder: &Path) -> std::io::Result<Option<Phase>> {
     Ok(match folder::progress(folder)? {
         Progress::Nothing => None,
         Progress::Submitted => Some(Phase::Submitted),
