@@ -1,0 +1,85 @@
+//! The native API: a file per noun. Handlers turn wire into engine and back, and do nothing else.
+
+mod blueprint;
+mod event;
+mod job;
+mod log;
+mod metric;
+mod project;
+mod run;
+mod source;
+mod stream;
+mod system;
+mod token;
+
+use axum::Json;
+use runyard_domain::{FieldErrors, filter};
+use runyard_engine as engine;
+use runyard_wire::Data;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{app::App, error::Problem, query};
+
+/// What most handlers answer.
+type Answer<T> = Result<Json<Data<T>>, Problem>;
+
+#[expect(clippy::unnecessary_wraps, reason = "it is what handlers end with")]
+fn data<T>(data: T) -> Answer<T> {
+    Ok(Json(Data { data }))
+}
+
+/// A valid ILIKE pattern.
+fn pattern(text: &str) -> Result<String, filter::Error> {
+    filter::Pattern::parse(text).map(|pattern| pattern.as_str().to_owned())
+}
+
+/// The order of runs and blueprints.
+fn sort_by_creation(errors: &mut FieldErrors, texts: Vec<String>) -> engine::run::Sort {
+    use engine::run::{Sort, SortField};
+    let Some(sort) = query::sort(errors, texts, &["id", "created_at"]) else { return Sort::default() };
+    let field = if sort.field == "id" { SortField::Id } else { SortField::CreatedAt };
+    Sort { field, descending: sort.descending }
+}
+
+/// Routes that answer soon; below `/api/v2`.
+pub(crate) fn soon() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(project::list, project::create))
+        .routes(routes!(project::get, project::patch, project::delete))
+        .routes(routes!(token::list, token::create))
+        .routes(routes!(token::revoke))
+        .routes(routes!(blueprint::list, blueprint::create))
+        .routes(routes!(blueprint::get, blueprint::delete))
+        .routes(routes!(blueprint::validate))
+        .routes(routes!(run::list, run::create))
+        .routes(routes!(run::get, run::patch, run::delete))
+        .routes(routes!(run::progress, run::put_progress))
+        .routes(routes!(run::stop))
+        .routes(routes!(run::restart))
+        .routes(routes!(event::list))
+        .routes(routes!(job::list))
+        .routes(routes!(log::read))
+        .routes(routes!(stream::follow))
+        .routes(routes!(metric::list, metric::post))
+        .routes(routes!(metric::tags))
+        .routes(routes!(job::start))
+        .routes(routes!(job::heartbeat))
+        .routes(routes!(job::append))
+        .routes(routes!(job::end))
+        .routes(routes!(system::info))
+        .routes(routes!(system::resources))
+}
+
+/// Routes whose bodies may take long; below `/api/v2`.
+pub(crate) fn long() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(source::put)).routes(routes!(source::get, source::head))
+}
+
+/// Routes that need no token.
+pub(crate) fn open() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(system::document))
+        .routes(routes!(system::healthz))
+        .routes(routes!(system::readyz))
+        .routes(routes!(system::metrics))
+}
