@@ -441,18 +441,16 @@ fn a_stranger_with_a_runners_old_id_gets_no_signal() {
     stranger.wait().unwrap();
 }
 
-#[test]
-fn the_servers_own_settings_do_not_reach_the_runner() {
-    let mut inner = std::process::Command::new(std::env::current_exe().unwrap());
-    inner.args(["--ignored", "--exact", "local::tests::with_settings_of_a_server"]);
-    let output = inner.env("RUNYARD_TOKEN", "admin").env("PASSED_ON", "yes").output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-}
-
 #[tokio::test]
-#[ignore = "a part of the_servers_own_settings_do_not_reach_the_runner, which starts it with an environment"]
-async fn with_settings_of_a_server() {
-    assert!(std::env::var_os("RUNYARD_TOKEN").is_some(), "the environment of a server");
+async fn the_servers_own_settings_do_not_reach_the_runner() {
+    if std::env::var_os("RUNYARD_TOKEN").is_none() {
+        // Once more, in the environment of a server.
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", "local::tests::the_servers_own_settings_do_not_reach_the_runner"]);
+        let output = again.env("RUNYARD_TOKEN", "admin").env("PASSED_ON", "yes").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
     let (place, jobs) = (place(1, &[]), [job(1, "work")]);
     let server = place.server();
     submit(&server, &jobs).await;
@@ -470,7 +468,7 @@ fn runner_script() -> &'static Path {
         let path = folder.path().join("runner");
         let tests = std::env::current_exe().unwrap();
         let text = format!(
-            "#!/bin/sh\n[ \"$1\" = runner ] || exit 2\nSTAND_IN_FOLDER=\"$2\" exec '{}' --ignored --exact \
+            "#!/bin/sh\n[ \"$1\" = runner ] || exit 2\nSTAND_IN_FOLDER=\"$2\" exec '{}' --exact \
              local::tests::stand_in --nocapture\n",
             tests.display()
         );
@@ -494,11 +492,18 @@ fn take_lock(path: &Path) -> Option<fs::File> {
     nix::fcntl::fcntl(&file, FcntlArg::F_OFD_SETLK(&all)).ok().map(|_| file)
 }
 
+/// The stand-in for the runner. Run as a test, it starts itself on a folder where nothing is left to do.
 #[tokio::test]
-#[ignore = "no test: the stand-in for the runner, which the tests start"]
 async fn stand_in() {
     let Some(folder) = std::env::var_os("STAND_IN_FOLDER").map(PathBuf::from) else {
-        panic!("started without a folder: it is for the other tests to start");
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(names::DELIVERED), "").unwrap();
+        let output =
+            std::process::Command::new(runner_script()).arg("runner").arg(folder.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(fs::read(folder.path().join(names::STARTS)).unwrap(), b".");
+        assert!(!folder.path().join(names::LAUNCHED).exists());
+        return;
     };
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
     let Some(lock) = take_lock(&folder.join(names::LOCK)) else { return };
