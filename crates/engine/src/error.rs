@@ -90,7 +90,8 @@ impl From<Refused> for Error {
 impl From<runyard_store::Error> for Error {
     fn from(error: runyard_store::Error) -> Self {
         match error {
-            runyard_store::Error::Busy => Self::Busy(error.to_string()),
+            temporary if temporary.is_temporary() => Self::Busy(temporary.to_string()),
+            runyard_store::Error::ZeroByte => Self::field("body", error.to_string()),
             other => Self::Internal(other.to_string()),
         }
     }
@@ -100,6 +101,9 @@ impl From<runyard_objects::Error> for Error {
     fn from(error: runyard_objects::Error) -> Self {
         match error {
             runyard_objects::Error::TooLarge { .. } => Self::TooLarge(error.to_string()),
+            runyard_objects::Error::NoSpace(_) | runyard_objects::Error::Interrupted(_) => {
+                Self::Busy(error.to_string())
+            }
             other => Self::Internal(other.to_string()),
         }
     }

@@ -29,7 +29,13 @@ pub async fn collect(engine: &Engine) -> Result<i64> {
     }
 }
 
-/// Discards sources that were uploaded and never used, then frees what was discarded.
+/// How long a repeated create is recognised by its `Idempotency-Key`, in milliseconds.
+const KEYS_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
+/// How long expired and revoked tokens are kept, so that their holder is told why, in milliseconds.
+const TOKENS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
+
+/// Discards what nobody needs any more (sources that were never used, old keys and tokens), frees what was discarded,
+/// and makes the database's log small again.
 pub async fn sweep(engine: &Engine) -> Result<i64> {
     let now = engine.now();
     engine
@@ -38,10 +44,14 @@ pub async fn sweep(engine: &Engine) -> Result<i64> {
             for digest in store::source::forget_unused(tx, None, now.plus(-UNUSED_SOURCE_MS))? {
                 store::source::discard_object(tx, &source::key(&digest), now)?;
             }
+            store::idempotency::prune(tx, now.plus(-KEYS_KEPT_MS))?;
+            store::token::prune(tx, now.plus(-TOKENS_KEPT_MS))?;
             Ok::<_, Error>(())
         })
         .await?;
-    collect(engine).await
+    let freed = collect(engine).await?;
+    engine.db.checkpoint().await?;
+    Ok(freed)
 }
 
 async fn free(engine: &Engine, garbage: &store::source::Garbage) -> Result<i64> {

@@ -77,7 +77,7 @@ async fn sweep(engine: Engine) {
         if let Err(error) = garbage::sweep(&engine).await {
             tracing::warn!("could not free garbage, and tries again later: {error}");
         }
-        tokio::time::sleep(Duration::from_secs(3600)).await;
+        tokio::time::sleep(Duration::from_hours(1)).await;
     }
 }
 
@@ -98,7 +98,7 @@ impl Controller {
             match self.scan(now).await {
                 Ok(changed) => due.extend(changed),
                 Err(error) => {
-                    due.into_iter().for_each(|id| self.engine.signals.drive(id));
+                    self.put_back(due);
                     return Err(error);
                 }
             }
@@ -106,10 +106,16 @@ impl Controller {
         }
         let outcome = self.round(due.clone(), now).await;
         if outcome.is_err() {
-            // What was taken from the list of due runs is put back: the next round must not wait for a scan.
-            due.into_iter().for_each(|id| self.engine.signals.drive(id));
+            self.put_back(due);
         }
         outcome
+    }
+
+    /// What was taken from the list of due runs is due again: the next round must not wait for a scan.
+    fn put_back(&self, due: BTreeSet<RunId>) {
+        for id in due {
+            self.engine.signals.drive(id);
+        }
     }
 
     async fn round(&mut self, due: BTreeSet<RunId>, now: Millis) -> Result<()> {

@@ -49,7 +49,7 @@ fn note(error: &ValidationError<'_>, errors: &mut FieldErrors) {
             let wanted = error.to_string();
             let wanted = wanted.rsplit(" is not of type").next().unwrap_or("").trim().replace('"', "");
             let wanted = if wanted.starts_with("s ") { wanted.replacen("s ", "one of ", 1) } else { wanted };
-            errors.add(path, format!("must be {}, not {given}", wanted.trim_start_matches("one of types ")));
+            errors.add(path, format!("must be {wanted}, not {given}"));
         }
         _ => errors.add(path, short(&error.to_string())),
     }
@@ -109,7 +109,7 @@ mod tests {
             json!({"properties": {"epochs": {"type": "integer"}, "x": {"type": ["string", "null"]}}});
         assert_eq!(
             check(schema, json!({"epochs": "five", "x": 1})),
-            ["epochs: must be integer, not \"five\"", "x: must be null, string, not 1"]
+            ["epochs: must be integer, not \"five\"", "x: must be one of null, string, not 1"]
         );
     }
 

@@ -34,6 +34,11 @@ fn no_seed_loses_a_line_launches_twice_or_lies_about_an_end() {
     assert!(failed.is_empty(), "failing seeds: {failed:?}; run one again with RUNYARD_SEED=n");
 }
 
+#[test]
+fn a_job_that_its_back_end_forgot_lives_as_long_as_its_runner_speaks() {
+    Yard::new(3).forget();
+}
+
 fn holds(seed: u64) -> bool {
     std::panic::catch_unwind(|| Yard::new(seed).live()).is_ok()
 }

@@ -11,7 +11,7 @@ use runyard_store as store;
 use super::LEASE_MS;
 use crate::{
     Engine, Error, Result,
-    run::{advance, announce, stop::DEFAULT_GRACE_S, transition},
+    run::{advance, announce, transition},
     token,
 };
 
@@ -20,7 +20,6 @@ const OWN_GRACE_MS: i64 = 30_000;
 
 /// The job as its executor and its runner know it.
 pub(super) fn hand(engine: &Engine, run: &Run, job: &Job) -> executors::Job {
-    debug_assert!(OWN_GRACE_MS < DEFAULT_GRACE_S * 1000);
     let spec = JobSpec {
         job_id: job.id,
         run_id: run.id,
@@ -163,25 +162,31 @@ pub(super) async fn note(
     seen: Observation,
     now: Millis,
 ) -> Result<Option<Run>> {
-    let status = run.life.status;
-    let heard = job.map_or(run.created_at, |job| job.seen_at.unwrap_or(job.created_at));
-    let started = job.is_some_and(|job| job.started_at.is_some());
+    let unknown = run.life.status == Status::JobUnknown;
     let cause = match seen {
-        Observation::Waiting(_) | Observation::Alive if status == Status::JobUnknown => {
-            Cause::Found { running: started }
+        Observation::Waiting(_) | Observation::Alive if unknown => {
+            Cause::Found { running: job.is_some_and(|job| job.started_at.is_some()) }
         }
-        Observation::Waiting(_) | Observation::Alive => return Ok(None),
         Observation::Ended(exit) => Cause::Ended { exit },
         // Only a back end that does not know the job and a runner that is silent are proof together.
-        Observation::Absent if now.since(heard) > LEASE_MS => {
+        Observation::Absent if is_silent(engine, run, now).await? => {
             let message = "its executor does not know the job any more, and its runner is silent";
             Cause::Ended { exit: Exit::because(Reason::BackendFailed, message, now) }
         }
-        Observation::Absent => return Ok(None),
-        Observation::OutOfSight(reason) if status != Status::JobUnknown && now.since(heard) > LEASE_MS => {
+        Observation::OutOfSight(reason) if !unknown && is_silent(engine, run, now).await? => {
             Cause::Lost { reason }
         }
-        Observation::OutOfSight(_) => return Ok(None),
+        Observation::Waiting(_) | Observation::Alive | Observation::Absent | Observation::OutOfSight(_) => {
+            return Ok(None);
+        }
     };
     advance(engine, run.id, run.life.epoch, vec![cause]).await
+}
+
+/// Whether the current job's runner has not been heard of for the length of a lease. Read anew: heartbeats do not
+/// reach the controller's memory.
+async fn is_silent(engine: &Engine, run: &Run, now: Millis) -> Result<bool> {
+    let (id, epoch) = (run.id, run.life.epoch);
+    let job = engine.db.read(move |tx| Ok::<_, Error>(store::job::by_epoch(tx, id, epoch)?)).await?;
+    Ok(job.is_none_or(|job| now.since(job.seen_at.unwrap_or(job.created_at)) > LEASE_MS))
 }

@@ -48,6 +48,8 @@ pub(crate) struct State {
     pub(crate) works: BTreeMap<JobId, Work>,
     /// Whether the executor can be asked.
     pub(crate) in_sight: bool,
+    /// The back end answers, and knows no job any more.
+    pub(crate) forgetful: bool,
     /// Effects until the server is killed.
     pub(crate) crash_in: Option<usize>,
     pub(crate) crashed: bool,
@@ -67,6 +69,7 @@ impl World {
             chance,
             works: BTreeMap::new(),
             in_sight: true,
+            forgetful: false,
             crash_in: None,
             crashed: false,
             slots,
@@ -148,6 +151,9 @@ impl Executor for World {
         if !state.in_sight {
             return jobs.iter().map(|_| Observation::OutOfSight("the network is down".to_owned())).collect();
         }
+        if state.forgetful {
+            return jobs.iter().map(|_| Observation::Absent).collect();
+        }
         let slots = state.slots;
         jobs.iter()
             .map(|job| {
@@ -207,7 +213,7 @@ impl Executor for World {
     }
 
     async fn changed(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
