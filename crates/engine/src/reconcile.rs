@@ -263,8 +263,8 @@ impl Controller {
             };
             let asked: Vec<&Active> =
                 self.active.values().filter(mine).filter(|active| active.handed.is_some()).collect();
-            let jobs: Vec<executors::Job> =
-                asked.iter().filter_map(|active| active.handed.as_deref().cloned()).collect();
+            let jobs: Vec<Arc<executors::Job>> =
+                asked.iter().filter_map(|active| active.handed.clone()).collect();
             let seen = executor.poll(&jobs, now).await;
             debug_assert_eq!(seen.len(), asked.len(), "an executor answers for every job");
             let notes = asked.iter().zip(seen).map(|(active, observation): (_, Observation)| {

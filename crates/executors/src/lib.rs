@@ -3,7 +3,7 @@
 //! An executor only starts and stops runners ([`Executor`]); everything else about a job is the runner's work.
 //! It keeps no state that cannot be found again: after a restart it recognises its jobs by their ids.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use runyard_domain::{
     JobId, Millis,
@@ -86,7 +86,7 @@ pub trait Executor: Send + Sync {
     /// Looks after all jobs that were submitted and have not ended, and says what is seen of each, in the same order.
     /// An executor without a scheduler of its own starts here what has room now. `jobs` is the whole truth: a job
     /// that is no longer named holds no capacity.
-    async fn poll(&self, jobs: &[Job], now: Millis) -> Vec<Observation>;
+    async fn poll(&self, jobs: &[Arc<Job>], now: Millis) -> Vec<Observation>;
 
     /// Asks the job to stop: SIGTERM now, SIGKILL at the deadline. `Ok(true)`: a runner was told (or will see it);
     /// `Ok(false)`: there is no runner and none will be started any more.

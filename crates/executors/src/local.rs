@@ -170,7 +170,7 @@ impl Executor for Local {
         Ok(())
     }
 
-    async fn poll(&self, jobs: &[Job], now: Millis) -> Vec<Observation> {
+    async fn poll(&self, jobs: &[Arc<Job>], now: Millis) -> Vec<Observation> {
         let turn = Arc::clone(&self.turn).lock_owned().await;
         let unsure = self.shared.unsure(jobs);
         let shared = Arc::clone(&self.shared);

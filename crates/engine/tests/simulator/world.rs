@@ -143,7 +143,7 @@ impl Executor for World {
         if self.dead() { Err(Error::Unavailable("dead".to_owned())) } else { Ok(()) }
     }
 
-    async fn poll(&self, jobs: &[Job], _: Millis) -> Vec<Observation> {
+    async fn poll(&self, jobs: &[Arc<Job>], _: Millis) -> Vec<Observation> {
         if self.dead() {
             return jobs.iter().map(|_| Observation::Waiting(String::new())).collect();
         }

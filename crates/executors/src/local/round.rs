@@ -52,7 +52,7 @@ pub(crate) struct Start {
 
 impl Shared {
     /// The jobs whose folder may have changed since it was last read.
-    pub(crate) fn unsure(&self, jobs: &[Job]) -> Vec<JobId> {
+    pub(crate) fn unsure(&self, jobs: &[Arc<Job>]) -> Vec<JobId> {
         let state = self.state();
         let unsure = |job: &JobId| match state.phases.get(job) {
             None => true,
@@ -92,7 +92,7 @@ impl Shared {
     /// What is said of each job, and which runners to start.
     pub(crate) fn decide(
         self: &Arc<Self>,
-        jobs: &[Job],
+        jobs: &[Arc<Job>],
         seen: &HashMap<JobId, Seen>,
         now: Millis,
     ) -> (Vec<Observation>, Vec<Start>) {
@@ -239,9 +239,9 @@ impl Shared {
     }
 
     /// Notes what is free now.
-    pub(crate) fn count(&self, jobs: &[Job], observations: &[Observation]) {
+    pub(crate) fn count(&self, jobs: &[Arc<Job>], observations: &[Observation]) {
         let mut state = self.state();
-        let holds = |(job, observation): (&Job, &Observation)| match (
+        let holds = |(job, observation): (&Arc<Job>, &Observation)| match (
             state.phases.get(&job.spec.job_id),
             observation,
         ) {
@@ -282,7 +282,7 @@ enum Revival {
 /// Lets start what has room, and says of the others what they wait for.
 fn admit_waiting(
     machine: &Machine,
-    jobs: &[Job],
+    jobs: &[Arc<Job>],
     phases: &HashMap<JobId, Phase>,
     now: Millis,
     observations: &mut [Observation],

@@ -62,7 +62,7 @@ impl Place {
     }
 }
 
-fn job(n: u8, behaviour: &str) -> Job {
+fn job(n: u8, behaviour: &str) -> Arc<Job> {
     let resources = Resources::default();
     let created_at = Millis(now().0 - 1000 + i64::from(n));
     let spec = JobSpec {
@@ -85,12 +85,12 @@ fn job(n: u8, behaviour: &str) -> Job {
         grace_ms: 1000,
         cache_dir: "cache".into(),
     };
-    Job { spec, demand: resources.demand().unwrap(), priority: 0, created_at }
+    Arc::new(Job { spec, demand: resources.demand().unwrap(), priority: 0, created_at })
 }
 
-fn gpu_job(n: u8) -> Job {
+fn gpu_job(n: u8) -> Arc<Job> {
     let mut job = job(n, "work");
-    job.demand = Demand { cpu_milli: 100, gpu_count: 1, ..Demand::default() };
+    Arc::make_mut(&mut job).demand = Demand { cpu_milli: 100, gpu_count: 1, ..Demand::default() };
     job
 }
 
@@ -102,20 +102,24 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> T {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-async fn submit(server: &Local, jobs: &[Job]) {
+async fn submit(server: &Local, jobs: &[Arc<Job>]) {
     for job in jobs {
         server.submit(job).await.unwrap();
     }
 }
 
 /// Polls until what is seen is as wanted.
-async fn until(server: &Local, jobs: &[Job], wanted: impl Fn(&[Observation]) -> bool) -> Vec<Observation> {
+async fn until(
+    server: &Local,
+    jobs: &[Arc<Job>],
+    wanted: impl Fn(&[Observation]) -> bool,
+) -> Vec<Observation> {
     until_at(server, jobs, now, wanted).await
 }
 
 async fn until_at(
     server: &Local,
-    jobs: &[Job],
+    jobs: &[Arc<Job>],
     mut clock: impl FnMut() -> Millis,
     wanted: impl Fn(&[Observation]) -> bool,
 ) -> Vec<Observation> {
@@ -131,7 +135,7 @@ async fn until_at(
     }
 }
 
-async fn until_running(place: &Place, server: &Local, jobs: &[Job]) {
+async fn until_running(place: &Place, server: &Local, jobs: &[Arc<Job>]) {
     let launched = |_: &[Observation]| jobs.iter().all(|job| place.of(job).join(names::LAUNCHED).exists());
     let seen = until(server, jobs, launched).await;
     assert!(seen.iter().all(|seen| *seen == Observation::Alive), "{seen:?}");
