@@ -56,6 +56,8 @@ pub struct Parts {
     pub signals: Signals,
     /// What this server says of itself.
     pub options: Options,
+    /// What the runs that this server drives wait for, as their executors said last; by run.
+    pub waiting: std::sync::Mutex<std::collections::HashMap<runyard_domain::RunId, String>>,
     /// Held while an upload is noted or an object is freed.
     pub uploads: tokio::sync::Mutex<()>,
 }
@@ -95,6 +97,11 @@ impl Engine {
     /// The time.
     pub fn now(&self) -> Millis {
         self.0.clock.now()
+    }
+
+    /// What a run waits for, if it does and this server drives it: for people, and a hint only.
+    pub fn waits_for(&self, run: runyard_domain::RunId) -> Option<String> {
+        self.0.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&run).cloned()
     }
 
     /// The executor with this word.

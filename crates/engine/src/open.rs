@@ -64,6 +64,7 @@ pub async fn open(options: OpenOptions) -> Result<Engine> {
                 .to_owned(),
             key,
         },
+        waiting: std::sync::Mutex::default(),
         uploads: tokio::sync::Mutex::default(),
     });
     ensure_default_project(&engine).await?;

@@ -6,9 +6,9 @@
 mod step;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     future::Future,
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -257,6 +257,7 @@ impl Controller {
     /// Asks every executor about its jobs, which starts what has room, and notes what it says.
     async fn observe(&mut self, now: Millis) -> Result<()> {
         let mut moved = Vec::new();
+        let mut waiting = HashMap::new();
         for executor in &self.engine.executors {
             let mine = |active: &&Active| {
                 active.run.executor == executor.name() && active.run.life.status != Status::JobCreated
@@ -267,11 +268,17 @@ impl Controller {
                 asked.iter().filter_map(|active| active.handed.clone()).collect();
             let seen = executor.poll(&jobs, now).await;
             debug_assert_eq!(seen.len(), asked.len(), "an executor answers for every job");
+            for (active, observation) in asked.iter().zip(&seen) {
+                if let Observation::Waiting(reason) = observation {
+                    waiting.insert(active.run.id, reason.clone());
+                }
+            }
             let notes = asked.iter().zip(seen).map(|(active, observation): (_, Observation)| {
                 step::note(&self.engine, &active.run, active.job.as_ref(), observation, now)
             });
             moved.extend(futures::future::join_all(notes).await);
         }
+        *self.engine.waiting.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
         for outcome in moved {
             if let Some(run) = outcome? {
                 let job = self.active.get(&run.id).and_then(|active| active.job.clone());

@@ -73,6 +73,9 @@ pub struct Run {
     /// When the status was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_updated_at: Option<i64>,
+    /// What a run that is `job_pending` waits for, when its server knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
     /// The epoch of the current job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch: Option<i64>,

@@ -64,6 +64,9 @@ fn facts(run: &Run) -> Vec<Vec<Cell>> {
         fact("version", version.into());
     }
     fact("status", status_cell(run.status));
+    if let Some(reason) = text(&run.waiting_for) {
+        fact("", reason.into());
+    }
     if let Some(exit) = show::exit(run.exit.as_ref()).filter(|_| run.status != Some(Status::JobCompleted)) {
         fact("", show::exit_text(&exit).into());
     }

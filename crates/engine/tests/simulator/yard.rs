@@ -569,6 +569,7 @@ fn engine(world: &World, db: &Db) -> Engine {
             server_id: "simulator".to_owned(),
             key: [7; 32],
         },
+        waiting: std::sync::Mutex::default(),
         uploads: tokio::sync::Mutex::default(),
     })
 }

@@ -70,7 +70,8 @@ pub(super) async fn get(
     Id(id): Id<RunId>,
     Query(Nothing {}): Query<Nothing>,
 ) -> Answer<Run> {
-    data(wire(engine::run::get(&app.engine, &actor, id).await?))
+    let run = engine::run::get(&app.engine, &actor, id).await?;
+    data(Run { waiting_for: app.engine.waits_for(id), ..wire(run) })
 }
 
 /// Changes name, notes or labels
@@ -259,6 +260,7 @@ pub(super) fn wire(run: engine::run::Run) -> Run {
         progress_updated_at: run.progress_updated_at.map(|at| at.0),
         status: Some(run.life.status),
         status_updated_at: Some(run.status_updated_at.0),
+        waiting_for: None,
         epoch: Some(run.life.epoch),
         exit: run.exit.and_then(|exit| serde_json::to_value(exit).ok()),
     }

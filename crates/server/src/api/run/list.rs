@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Everything that a run may have; what `select` chooses from.
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 23] = [
     "id",
     "project_id",
     "user_id",
@@ -42,6 +42,7 @@ const FIELDS: [&str; 22] = [
     "progress_updated_at",
     "status",
     "status_updated_at",
+    "waiting_for",
     "epoch",
     "exit",
 ];
@@ -129,7 +130,13 @@ pub(crate) async fn list(
     let filter = filter(&app, &actor, &mut errors, wanted).await?;
     errors.finish(())?;
     let runs = engine::run::list(&app.engine, &actor, filter).await?;
-    let shown = runs.into_iter().map(|run| show(wire(run), fields.as_ref())).collect::<Result<_, _>>();
+    let shown = runs
+        .into_iter()
+        .map(|run| {
+            let waiting_for = app.engine.waits_for(run.id);
+            show(Run { waiting_for, ..wire(run) }, fields.as_ref())
+        })
+        .collect::<Result<_, _>>();
     data(shown.map_err(|error| Problem::fault(format!("cannot write a run: {error}")))?)
 }
 
