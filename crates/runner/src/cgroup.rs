@@ -54,8 +54,10 @@ impl Group {
     /// Makes the groups named `name` and sets the limits, where the machine allows.
     pub(crate) fn make(name: &str, limits: Limits) -> Self {
         let mut group = Self::default();
-        for hierarchy in hierarchy::all() {
-            if let Some(path) = make_dir(&hierarchy, name) {
+        let all = hierarchy::all();
+        let mixed = all.iter().any(|hierarchy| hierarchy.kind != Kind::Unified);
+        for hierarchy in all {
+            if let Some(path) = make_dir(&hierarchy, name, mixed) {
                 group.limit(hierarchy.kind, &path, limits);
                 group.dirs.push(Dir { kind: hierarchy.kind, path });
             }
@@ -101,7 +103,7 @@ impl Group {
 
     /// The files through which a process that is about to be a program enters, opened here because it may not.
     pub(crate) fn doors(&self) -> Vec<File> {
-        let open = |dir: &Dir| OpenOptions::new().write(true).open(dir.path.join("cgroup.procs")).ok();
+        let open = |dir: &Dir| OpenOptions::new().write(true).open(dir.path.join(dir.kind.door())).ok();
         self.dirs.iter().filter_map(open).collect()
     }
 
@@ -230,8 +232,9 @@ impl Group {
     }
 }
 
-/// Makes the group in the best place: one that has the controllers if there is any, else the first that works.
-fn make_dir(hierarchy: &Hierarchy, name: &str) -> Option<PathBuf> {
+/// Makes the group in the best place: one that has the controllers if there is any, else the first that works. In a
+/// `mixed` machine a v2 group without controllers is not made: entering it takes milliseconds, and v1 does all it could do.
+fn make_dir(hierarchy: &Hierarchy, name: &str, mixed: bool) -> Option<PathBuf> {
     let mut second_best = None;
     for place in hierarchy.places() {
         let home = place.join(HOME);
@@ -244,7 +247,7 @@ fn make_dir(hierarchy: &Hierarchy, name: &str) -> Option<PathBuf> {
             if make_if_missing(&path) {
                 return Some(path);
             }
-        } else if second_best.is_none() {
+        } else if second_best.is_none() && !mixed {
             second_best = Some(home);
         }
     }

@@ -31,14 +31,12 @@ pub(crate) fn base(spec: &JobSpec, inherited: impl Iterator<Item = (OsString, Os
 pub(crate) fn program(mut env: Environment, spec: &JobSpec, folder: &Folder, url: &str) -> Environment {
     let demand = spec.resources.demand().unwrap_or_default();
     let cores = (demand.cpu_milli / 1000).max(1);
-    // What a run may set otherwise.
-    for (name, value) in [
-        ("OMP_NUM_THREADS", cores.to_string()),
-        ("MLFLOW_TRACKING_URI", url.to_owned()),
-        ("MLFLOW_TRACKING_TOKEN", spec.token.clone()),
-        ("MLFLOW_RUN_ID", spec.run_id.0.simple().to_string()),
-    ] {
-        env.entry(name.into()).or_insert_with(|| value.into());
+    env.entry("OMP_NUM_THREADS".into()).or_insert_with(|| cores.to_string().into());
+    // A run that reports to another MLflow keeps it, and that one is not shown our token.
+    if !env.contains_key(OsStr::new("MLFLOW_TRACKING_URI")) {
+        set(&mut env, "MLFLOW_TRACKING_URI", url);
+        set(&mut env, "MLFLOW_TRACKING_TOKEN", &spec.token);
+        set(&mut env, "MLFLOW_RUN_ID", spec.run_id.0.simple().to_string());
     }
     // What it may not.
     set(&mut env, "RUNYARD_URL", url);

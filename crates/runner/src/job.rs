@@ -151,7 +151,7 @@ async fn outcome(job: &Rc<Job>, starts: u64) -> Outcome {
         return Outcome::Ended(recover::after_launch(job).await, None);
     }
     if starts > 1 {
-        recover::end_what_is_left(job, None).await;
+        recover::end_what_is_left(job, None, &Group::default()).await;
     }
     if starts > STARTS_MAX {
         let message = format!("the runner died {STARTS_MAX} times before the program started");

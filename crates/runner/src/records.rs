@@ -4,22 +4,34 @@
 use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path};
 
 use bytes::Bytes;
+use runyard_domain::record::MAX_LINE;
 
-/// The most that the server takes at once.
-pub(crate) const CHUNK_MAX: usize = 1 << 20;
+/// The most that is sent of a stream of bytes at once.
+const CHUNK_MAX: usize = 1 << 20;
+/// The same of lines: the longest line that the server takes, with its newline.
+const LINES_MAX: usize = MAX_LINE + 1;
 
 /// How a stream is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// Anywhere.
     Bytes,
-    /// After a newline. Only of a line that is longer than a whole chunk are pieces sent: the server refuses each.
+    /// After a newline.
     Lines,
+}
+
+/// A part of a stream, ready to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chunk {
+    pub(crate) bytes: Bytes,
+    /// With this chunk a line begins that is too long. It is sent as blanks, of which the server makes nothing, so that
+    /// offsets stay those of the file.
+    pub(crate) too_long: bool,
 }
 
 /// The next chunk of the file at `path` after `offset`; `None` when there is none (yet). With `ended`, nobody writes to
 /// the file any more: a last line without a newline is a line too, and gets one.
-pub(crate) fn next_chunk(path: &Path, offset: i64, cut: Cut, ended: bool) -> io::Result<Option<Bytes>> {
+pub(crate) fn next_chunk(path: &Path, offset: i64, cut: Cut, ended: bool) -> io::Result<Option<Chunk>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -30,18 +42,44 @@ pub(crate) fn next_chunk(path: &Path, offset: i64, cut: Cut, ended: bool) -> io:
     if left == 0 {
         return Ok(None);
     }
-    let mut chunk = vec![0; CHUNK_MAX.min(usize::try_from(left).unwrap_or(CHUNK_MAX))];
-    let read = read_fully(&file, &mut chunk, offset)?;
-    chunk.truncate(read);
+    let most = if cut == Cut::Bytes { CHUNK_MAX } else { LINES_MAX };
+    let mut bytes = vec![0; most.min(usize::try_from(left).unwrap_or(most))];
+    let read = read_fully(&file, &mut bytes, offset)?;
+    bytes.truncate(read);
+    let mut too_long = false;
     if cut == Cut::Lines {
-        match chunk.iter().rposition(|byte| *byte == b'\n') {
-            Some(newline) => chunk.truncate(newline + 1),
-            None if chunk.len() == CHUNK_MAX => {}
-            None if ended && !chunk.is_empty() => chunk.push(b'\n'),
-            None => return Ok(None),
+        if inside_line(&file, offset)? {
+            let end = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |newline| newline + 1);
+            bytes.truncate(end);
+            blank(&mut bytes);
+        } else if let Some(newline) = bytes.iter().rposition(|byte| *byte == b'\n') {
+            bytes.truncate(newline + 1);
+        } else if bytes.len() == LINES_MAX {
+            too_long = true;
+            blank(&mut bytes);
+        } else if ended && !bytes.is_empty() {
+            bytes.push(b'\n');
+        } else {
+            bytes.clear();
         }
     }
-    Ok((!chunk.is_empty()).then(|| chunk.into()))
+    Ok((!bytes.is_empty()).then(|| Chunk { bytes: bytes.into(), too_long }))
+}
+
+/// Whether the last chunk ended within a line: only one that is too long is ever cut.
+fn inside_line(file: &File, offset: u64) -> io::Result<bool> {
+    let mut before = [b'\n'];
+    if offset > 0 {
+        read_fully(file, &mut before, offset - 1)?;
+    }
+    Ok(before != [b'\n'])
+}
+
+fn blank(bytes: &mut [u8]) {
+    bytes.fill(b' ');
+    if let Some(last) = bytes.last_mut() {
+        *last = b'\n';
+    }
 }
 
 fn read_fully(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -61,13 +99,13 @@ fn read_fully(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> 
 mod tests {
     use super::*;
 
-    fn chunks(content: &[u8], cut: Cut, ended: bool) -> Vec<Bytes> {
+    fn chunks(content: &[u8], cut: Cut, ended: bool) -> Vec<Chunk> {
         let base = tempfile::TempDir::new().unwrap();
         let path = base.path().join("f");
         std::fs::write(&path, content).unwrap();
         let (mut offset, mut chunks) = (0, Vec::new());
         while let Some(chunk) = next_chunk(&path, offset, cut, ended).unwrap() {
-            offset += chunk.len() as i64;
+            offset += chunk.bytes.len() as i64;
             chunks.push(chunk);
         }
         chunks
@@ -75,19 +113,33 @@ mod tests {
 
     #[test]
     fn records_go_line_by_line_and_the_last_line_waits_for_its_end() {
-        assert_eq!(chunks(b"one\ntwo\nthr", Cut::Lines, false), [&b"one\ntwo\n"[..]]);
-        assert_eq!(chunks(b"one\ntwo\nthr", Cut::Lines, true), [&b"one\ntwo\n"[..], &b"thr\n"[..]]);
-        assert_eq!(chunks(b"one\nthr", Cut::Bytes, false), [&b"one\nthr"[..]]);
+        let texts = |content: &str, cut, ended| -> Vec<Bytes> {
+            chunks(content.as_bytes(), cut, ended).into_iter().map(|chunk| chunk.bytes).collect()
+        };
+        assert_eq!(texts("one\ntwo\nthr", Cut::Lines, false), ["one\ntwo\n"]);
+        assert_eq!(texts("one\ntwo\nthr", Cut::Lines, true), ["one\ntwo\n", "thr\n"]);
+        assert_eq!(texts("one\nthr", Cut::Bytes, false), ["one\nthr"]);
         assert!(chunks(b"", Cut::Lines, true).is_empty());
         assert_eq!(next_chunk(Path::new("/nonexistent/f"), 0, Cut::Bytes, true).unwrap(), None);
     }
 
     #[test]
-    fn a_line_longer_than_a_chunk_is_sent_in_pieces() {
-        let mut content = vec![b'x'; CHUNK_MAX + 10];
-        content.extend_from_slice(b"\nnext\n");
-        let lengths: Vec<usize> = chunks(&content, Cut::Lines, false).iter().map(Bytes::len).collect();
-        assert_eq!(lengths, [CHUNK_MAX, 16]);
+    fn a_line_that_is_too_long_is_sent_as_blanks_and_the_next_as_it_is() {
+        let mut content = vec![b'x'; LINES_MAX + 10];
+        content.extend_from_slice(b"\n{}\n");
+        for ended in [false, true] {
+            let chunks = chunks(&content, Cut::Lines, ended);
+            let seen: Vec<_> = chunks.iter().map(|chunk| (chunk.bytes.len(), chunk.too_long)).collect();
+            assert_eq!(seen, [(LINES_MAX, true), (11, false), (3, false)]);
+            assert!(chunks[..2].iter().all(|chunk| chunk.bytes.trim_ascii().is_empty()));
+            assert!(chunks.iter().all(|chunk| chunk.bytes.ends_with(b"\n")));
+        }
+        // Also when its end never comes.
+        let unended = chunks(&content[..LINES_MAX + 10], Cut::Lines, true);
+        assert_eq!(unended.iter().map(|chunk| chunk.bytes.len()).sum::<usize>(), LINES_MAX + 10);
+        // The longest that is allowed goes through.
+        let longest = [vec![b'x'; MAX_LINE], b"\n".to_vec()].concat();
+        assert_eq!(chunks(&longest, Cut::Lines, false), [Chunk { bytes: longest.into(), too_long: false }]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::{
-    cgroup::Group,
+    cgroup::{Group, Limits},
     clock,
     folder::Folder,
     job::Job,
@@ -57,16 +57,20 @@ pub(crate) async fn after_launch(job: &Job) -> Exit {
             None
         }
     };
-    end_what_is_left(job, program.as_ref()).await;
+    // Killed between the launch and this file: the group, if there was one, has the job's name.
+    let group = program.as_ref().map_or_else(
+        || Group::make(&job.spec.job_id.to_string(), Limits::default()),
+        |known| known.group.clone(),
+    );
+    end_what_is_left(job, program.as_ref(), &group).await;
     let launched_at = program.map(|program| program.launched_at).or_else(|| launched_at(&job.folder));
     let message = "the runner was killed, or the machine restarted, while the program ran; the program was ended with it";
     Exit { launched_at, ..Exit::because(Reason::RunnerKilled, message, clock::now()) }
 }
 
 /// Kills what is left of this job from before this runner.
-pub(crate) async fn end_what_is_left(job: &Job, program: Option<&Program>) {
+pub(crate) async fn end_what_is_left(job: &Job, program: Option<&Program>, group: &Group) {
     let same_boot = program.filter(|program| program.boot_id == processes::boot_id());
-    let group = same_boot.map(|program| &program.group);
     let mark = format!("RUNYARD_JOB_ID={}", job.spec.job_id);
     let until = Instant::now() + PATIENCE;
     let mut pause = Duration::from_millis(1);
@@ -78,21 +82,19 @@ pub(crate) async fn end_what_is_left(job: &Job, program: Option<&Program>) {
                 same_boot.is_some_and(|program| program.owns(process)) || carries(process.pid, &mark)
             })
             .collect();
-        if left.is_empty() && group.is_none_or(Group::is_empty) {
+        if left.is_empty() && group.is_empty() {
             break;
         }
         if Instant::now() >= until {
             tracing::warn!(?left, "processes of an earlier runner do not die");
             break;
         }
-        group.into_iter().for_each(Group::kill);
+        group.kill();
         processes::kill_each(&left);
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(50));
     }
-    if let Some(group) = group {
-        group.remove().await;
-    }
+    group.remove().await;
 }
 
 /// Whether the process was started with this variable in its environment.

@@ -4,7 +4,10 @@
 use std::{cell::Cell, io, path::PathBuf, rc::Rc, time::Duration};
 
 use runyard_client::job::JobClient;
-use runyard_domain::job::{Stream, StreamLengths, folder};
+use runyard_domain::{
+    job::{Stream, StreamLengths, folder},
+    record::MAX_LINE,
+};
 use runyard_wire::job::{Appended, EndJob, Heartbeat, Rejected};
 use tokio::{
     sync::{Notify, watch},
@@ -170,8 +173,13 @@ impl Parcel {
                 continue;
             };
             idle = Duration::ZERO;
-            let large = chunk.len() >= LARGE;
-            match self.append(chunk).await {
+            let large = chunk.bytes.len() >= LARGE;
+            if chunk.too_long {
+                let error =
+                    format!("it is longer than {MAX_LINE} bytes; write several records instead of one");
+                say_rejected(job, rejected, &[Rejected { offset: self.offset, error }]);
+            }
+            match self.append(chunk.bytes).await {
                 Ok(appended) if appended.next_offset > self.offset => {
                     self.offset = appended.next_offset;
                     say_rejected(job, rejected, &appended.rejected);

@@ -57,7 +57,10 @@ type Sample = (String, f64);
 impl Sampler {
     pub(crate) fn new(job: &Job, group: &Group) -> Self {
         let path = job.folder.path(runyard_domain::job::folder::SYSTEM);
-        let (now, start) = (Instant::now(), usage(group));
+        // A program that has just begun has used nothing, and looking through /proc would only delay it.
+        let cpu_seconds = group.cpu_seconds().unwrap_or_else(dead_cpu_seconds);
+        let start = Usage { cpu_seconds, disk: (0, 0), network: network_bytes() };
+        let now = Instant::now();
         Self {
             path,
             gpus: job.spec.gpus.clone(),
@@ -153,11 +156,14 @@ fn usage(group: &Group) -> Usage {
 /// CPU time of all living descendants and of those that were waited for.
 fn cpu_seconds() -> f64 {
     let ticks: u64 = processes::ours().iter().map(|process| process.cpu_ticks).sum();
-    let dead = getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0.0, |usage| {
+    ticks as f64 / processes::ticks_per_second() + dead_cpu_seconds()
+}
+
+fn dead_cpu_seconds() -> f64 {
+    getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0.0, |usage| {
         let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
         seconds(usage.user_time()) + seconds(usage.system_time())
-    });
-    ticks as f64 / processes::ticks_per_second() + dead
+    })
 }
 
 fn disk_bytes() -> (u64, u64) {

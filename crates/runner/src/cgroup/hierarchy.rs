@@ -20,6 +20,14 @@ pub(crate) enum Kind {
     CpuAccounting,
 }
 
+impl Kind {
+    /// The file through which a process with one thread enters. For v1 `tasks`: moving a thread, unlike moving a process,
+    /// makes the kernel wait for nobody.
+    pub(super) fn door(self) -> &'static str {
+        if self == Self::Unified { "cgroup.procs" } else { "tasks" }
+    }
+}
+
 /// One hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hierarchy {

@@ -1,0 +1,9 @@
+//! The runner as a process of its own, against a fake server: what it promises about the program, whatever happens.
+
+mod bench;
+mod end;
+mod fake;
+mod report;
+mod server;
+mod staging;
+mod stop;
