@@ -5,6 +5,7 @@ use std::{
     io::{self, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use runyard_engine::open::write_private;
@@ -13,6 +14,9 @@ use crate::serve::Error;
 
 /// The lock's file; holds the server's process id.
 const LOCK: &str = "lock";
+/// How long a dead server may seem to hold the lock: a runner that it was starting when it was killed has the lock's file
+/// open until it executes.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// The secret of an admin token.
 const TOKEN: &str = "token";
 /// `{"url", "pid", "version"}` of the server that runs.
@@ -112,14 +116,19 @@ fn lock(folder: &Path) -> Result<File, Error> {
     let opened =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
     let mut file = opened.map_err(fault)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            let _ = file.read_to_string(&mut pid);
-            return Err(Error::Held { path: folder.to_owned(), pid: pid.trim().parse().ok() });
+    let until = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) => {
+                let pid = holder(&mut file);
+                if pid.is_some_and(is_there) || Instant::now() >= until {
+                    return Err(Error::Held { path: folder.to_owned(), pid });
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(TryLockError::Error(cause)) => return Err(fault(cause)),
         }
-        Err(TryLockError::Error(cause)) => return Err(fault(cause)),
     }
     let write = |file: &mut File| {
         file.set_len(0)?;
@@ -128,6 +137,17 @@ fn lock(folder: &Path) -> Result<File, Error> {
     };
     write(&mut file).map_err(fault)?;
     Ok(file)
+}
+
+/// The process that has noted itself in the lock's file.
+fn holder(file: &mut File) -> Option<u32> {
+    let mut pid = String::new();
+    file.rewind().and_then(|()| file.read_to_string(&mut pid)).ok()?;
+    pid.trim().parse().ok()
+}
+
+fn is_there(pid: u32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
 }
 
 #[cfg(test)]
@@ -182,6 +202,23 @@ mod tests {
         );
         drop(first);
         Folder::open(parent.path()).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_a_dead_server_has_left_to_its_child_is_waited_for() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut dead = std::process::Command::new("true").spawn().unwrap();
+        dead.wait().unwrap();
+        let mut lock = lock(parent.path()).unwrap();
+        lock.rewind().and_then(|()| lock.set_len(0)).unwrap();
+        write!(lock, "{}", dead.id()).unwrap();
+        // As between fork and exec: somebody else has the open file, and will give it up.
+        let child = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            drop(lock);
+        });
+        Folder::open(parent.path()).unwrap();
+        child.join().unwrap();
     }
 
     #[test]
