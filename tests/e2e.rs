@@ -1,4 +1,36 @@
 //! The product from outside: the real binary, its command line and its HTTP API, one module per area.
 
+#[path = "e2e/access.rs"]
+mod access;
+#[path = "e2e/bad_command.rs"]
+mod bad_command;
+#[path = "e2e/bad_job.rs"]
+mod bad_job;
+#[path = "e2e/bad_request.rs"]
+mod bad_request;
+#[path = "e2e/blueprint.rs"]
+mod blueprint;
+#[path = "e2e/deleting.rs"]
+mod deleting;
+#[path = "e2e/digits.rs"]
+mod digits;
+#[path = "e2e/ending.rs"]
+mod ending;
+#[path = "e2e/full_disk.rs"]
+mod full_disk;
+#[path = "e2e/gpu.rs"]
+mod gpu;
 #[path = "e2e/main_road.rs"]
 mod main_road;
+#[path = "e2e/outliving.rs"]
+mod outliving;
+#[path = "e2e/reading.rs"]
+mod reading;
+#[path = "e2e/requirements.rs"]
+mod requirements;
+#[path = "e2e/serving.rs"]
+mod serving;
+#[path = "e2e/stopping.rs"]
+mod stopping;
+#[path = "e2e/waiting_for_room.rs"]
+mod waiting_for_room;

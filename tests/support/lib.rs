@@ -6,6 +6,7 @@ pub mod http;
 pub mod processes;
 pub mod runs;
 pub mod server;
+pub mod state;
 
 use std::{
     path::PathBuf,

@@ -1,0 +1,58 @@
+//! The example of the README: real training with the real scikit-learn, installed by the runner.
+
+use std::{fs, time::Duration};
+
+use runyard_tests::Server;
+
+/// Packages are downloaded, perhaps slowly.
+const PATIENCE: Duration = Duration::from_mins(6);
+
+#[test]
+fn digits_train_to_a_good_accuracy_and_the_second_run_reuses_the_environment() {
+    let server = Server::start();
+    let run = |name: &str| {
+        server.start_cli(&[
+            "run",
+            "--name",
+            name,
+            "--source",
+            "examples/digits",
+            "--requirement",
+            "scikit-learn",
+            "--config",
+            "examples/digits/config.json",
+            "--set",
+            "epochs=12",
+            "--cpu",
+            "2",
+            "--memory",
+            "2Gi",
+            "--max-run-time",
+            "1h",
+            "--",
+            "python",
+            "train.py",
+        ])
+    };
+    let first = run("first").end_within(PATIENCE).ok();
+    assert!(first.stdout.contains("installing scikit-learn"), "{}", first.stdout);
+    assert!(first.stdout.contains("epoch  12/12"), "{}", first.stdout);
+    assert!(first.stderr.contains("train 12/12 epochs (100%)"), "{}", first.stderr);
+    assert!(first.stderr.contains("val/accuracy") && first.stderr.contains("next:"), "{}", first.stderr);
+    let csv = server.cli(&["metrics", "first", "--tag", "val/accuracy", "--output", "csv"]).ok().stdout;
+    let accuracy: Vec<f64> =
+        csv.lines().skip(1).map(|line| line.split(',').nth(2).unwrap().parse().unwrap()).collect();
+    assert_eq!(accuracy.len(), 12);
+    assert!(*accuracy.last().unwrap() > 0.9, "{accuracy:?}");
+    let id = server.get("/runs?name_ilike=first")[0]["id"].as_str().unwrap().to_owned();
+    let model = server.job_folder(&id).join("ml/output/model/model.joblib");
+    assert!(fs::metadata(model).unwrap().len() > 1000);
+
+    let second = run("second").end().ok();
+    assert!(!second.stdout.contains("installing"), "{}", second.stdout);
+    let same = server.cli(&["metrics", "second", "--tag", "val/accuracy", "--output", "csv"]).ok().stdout;
+    let values = |csv: &str| -> Vec<String> {
+        csv.lines().map(|line| line.split(',').nth(2).unwrap().to_owned()).collect()
+    };
+    assert_eq!(values(&csv), values(&same), "same seed, same numbers, bit by bit");
+}
