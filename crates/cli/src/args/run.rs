@@ -94,7 +94,7 @@ pub(crate) struct Stop {
     #[command(flatten)]
     pub(crate) runs: Several,
     /// Time between SIGTERM and SIGKILL; a second stop can only shorten it [default: 10m]
-    #[arg(long, value_name = "DURATION", value_parser = time::parse_seconds)]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = time::parse_seconds)]
     pub(crate) grace: Option<i64>,
 }
 
