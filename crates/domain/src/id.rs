@@ -32,6 +32,12 @@ macro_rules! id {
             pub fn new(now: Millis, random: [u8; 10]) -> Self {
                 Self(uuid_v7(now, random))
             }
+
+            /// The time that it was made from.
+            pub fn time(self) -> Millis {
+                let [a, b, c, d, e, f, ..] = *self.0.as_bytes();
+                Millis(i64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+            }
         }
 
         impl fmt::Display for $name {
@@ -72,6 +78,13 @@ mod tests {
         let early = RunId::new(Millis(1_000), [0xff; 10]).to_string();
         let late = RunId::new(Millis(1_001), [0; 10]).to_string();
         assert!(early < late);
+    }
+
+    #[test]
+    fn an_id_tells_the_time_that_it_was_made_from() {
+        for at in [Millis(0), Millis(1_700_000_000_123), Millis((1 << 48) - 1)] {
+            assert_eq!(RunId::new(at, [0xff; 10]).time(), at);
+        }
     }
 
     #[test]

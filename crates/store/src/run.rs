@@ -8,9 +8,13 @@ use runyard_domain::{
 };
 
 use crate::{
-    db::{Conditions, Error, Row, Tx, Value},
+    db::{Dialect, Error, Row, Tx, Value},
     params,
 };
+
+mod list;
+#[cfg(test)]
+mod tests;
 
 const COLUMNS: &str = "id, project_id, user_id, created_at, name, version, kind, blueprint_id, task_type, \
     config, resources, spec, executor, priority, labels, notes, progress, progress_updated_at, \
@@ -98,48 +102,89 @@ impl Default for Sort {
 pub enum SortField {
     /// Id.
     Id,
-    /// Time of creation, then id.
+    /// Time of creation: the order of the ids, which begin with it.
     CreatedAt,
 }
 
+impl Sort {
+    fn direction(self) -> &'static str {
+        if self.descending { "DESC" } else { "ASC" }
+    }
+}
+
+/// The columns that a new run has.
+pub(crate) const INSERTED: [&str; 27] = [
+    "id",
+    "project_id",
+    "user_id",
+    "created_at",
+    "name",
+    "version",
+    "kind",
+    "blueprint_id",
+    "task_type",
+    "config",
+    "resources",
+    "spec",
+    "source",
+    "executor",
+    "priority",
+    "labels",
+    "notes",
+    "progress",
+    "status",
+    "status_updated_at",
+    "active",
+    "epoch",
+    "has_job",
+    "retries_left",
+    "retry_on",
+    "sequence",
+    "driver",
+];
+
 /// Writes a new run. `driver`: the server that drives it.
+///
+/// Its id is made from its `created_at`: lists by time are lists by id.
 pub fn insert(tx: &mut Tx, run: &Run, driver: &str) -> Result<(), Error> {
-    tx.execute(
-        "INSERT INTO runs (id, project_id, user_id, created_at, name, version, kind, blueprint_id, task_type,
-                           config, resources, spec, source, executor, priority, labels, notes, progress,
-                           status, status_updated_at, active, epoch, has_job, retries_left, retry_on,
-                           sequence, driver)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, '[]',
-                 $18, $19, 1, $20, $21, $22, $23, $24, $25)",
-        params![
-            run.id,
-            run.project_id,
-            run.user_id.as_str(),
-            run.created_at.0,
-            run.name.as_str(),
-            run.version.as_str(),
-            run.kind.word(),
-            run.blueprint_id.map(|id| id.to_string()),
-            run.task_type.clone(),
-            Value::json(&run.config)?,
-            Value::json(&run.resources)?,
-            Value::json(&run.spec)?,
-            run.spec.source.clone(),
-            run.executor.as_str(),
-            run.priority,
-            Value::json(&run.labels)?,
-            run.notes.clone(),
-            run.life.status.word(),
-            run.status_updated_at.0,
-            run.life.epoch,
-            run.life.has_job,
-            run.life.retries.left,
-            Value::json(&run.life.retries.on)?,
-            run.sequence,
-            driver,
-        ],
-    )?;
+    debug_assert_eq!(run.id.time(), run.created_at, "lists by time would not find it in its place");
+    let places = (1..=INSERTED.len()).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
+    let sql = format!("INSERT INTO runs ({}) VALUES ({places})", INSERTED.join(", "));
+    tx.execute(&sql, &inserted(run, driver)?)?;
     insert_labels(tx, run.id, &run.labels)
+}
+
+/// The values of [`INSERTED`].
+pub(crate) fn inserted(run: &Run, driver: &str) -> Result<[Value; INSERTED.len()], Error> {
+    Ok([
+        run.id.into(),
+        run.project_id.into(),
+        run.user_id.as_str().into(),
+        run.created_at.into(),
+        run.name.as_str().into(),
+        run.version.as_str().into(),
+        run.kind.word().into(),
+        run.blueprint_id.map(|id| id.to_string()).into(),
+        run.task_type.clone().into(),
+        Value::json(&run.config)?,
+        Value::json(&run.resources)?,
+        Value::json(&run.spec)?,
+        run.spec.source.clone().into(),
+        run.executor.as_str().into(),
+        run.priority.into(),
+        Value::json(&run.labels)?,
+        run.notes.clone().into(),
+        Value::json(&run.progress)?,
+        run.life.status.word().into(),
+        run.status_updated_at.into(),
+        (!run.life.status.is_terminal()).into(),
+        run.life.epoch.into(),
+        run.life.has_job.into(),
+        run.life.retries.left.into(),
+        Value::json(&run.life.retries.on)?,
+        run.sequence.into(),
+        driver.into(),
+    ])
 }
 
 /// The run with this id.
@@ -159,52 +204,15 @@ pub fn lock(tx: &mut Tx, id: RunId) -> Result<Option<Run>, Error> {
 
 /// Runs that match, in order.
 pub fn list(tx: &mut Tx, filter: &Filter) -> Result<Vec<Run>, Error> {
-    let dialect = tx.dialect();
-    let mut conditions = Conditions::default();
-    conditions.any_of(dialect, "id", filter.ids.iter().copied());
-    conditions.any_of(dialect, "project_id", filter.project_ids.iter().copied());
-    conditions.any_of(dialect, "blueprint_id", filter.blueprint_ids.iter().copied());
-    conditions.any_of(dialect, "user_id", &filter.user_ids);
-    conditions.ilike_any(dialect, "name", &filter.name_ilikes);
-    conditions.any_of(dialect, "version", &filter.versions);
-    conditions.any_of(dialect, "status", filter.statuses.iter().map(|status| status.word()));
-    conditions.any_of(dialect, "task_type", &filter.task_types);
-    conditions.any_of(dialect, "kind", filter.kinds.iter().map(|kind| kind.word()));
-    for (key, value) in &filter.labels {
-        let key = conditions.bind(key);
-        let value = match value {
-            Some(value) => format!(" AND l.value = {}", conditions.bind(value)),
-            None => String::new(),
-        };
-        conditions.and(format!("id IN (SELECT l.run_id FROM run_labels l WHERE l.key = {key}{value})"));
-    }
-    if let Some(after) = filter.created_after {
-        let place = conditions.bind(after);
-        conditions.and(format!("created_at > {place}"));
-    }
-    if let Some(before) = filter.created_before {
-        let place = conditions.bind(before);
-        conditions.and(format!("created_at < {place}"));
-    }
-    let (direction, follows) = if filter.sort.descending { ("DESC", "<") } else { ("ASC", ">") };
-    if let Some(after) = filter.id_after {
-        let place = conditions.bind(after);
-        conditions.and(match filter.sort.field {
-            SortField::Id => format!("id {follows} {place}"),
-            SortField::CreatedAt => format!(
-                "(created_at, id) {follows} ((SELECT r.created_at FROM runs r WHERE r.id = {place}), {place})"
-            ),
-        });
-    }
-    let order = match filter.sort.field {
-        SortField::Id => format!("id {direction}"),
-        SortField::CreatedAt => format!("created_at {direction}, id {direction}"),
-    };
-    let limit = conditions.bind(filter.limit);
-    let offset = conditions.bind(filter.offset);
-    let clause = conditions.clause();
-    let sql = format!("SELECT {COLUMNS} FROM runs{clause} ORDER BY {order} LIMIT {limit} OFFSET {offset}");
-    tx.query(&sql, conditions.values())?.iter().map(from_row).collect()
+    let (sql, values) = list_query(tx.dialect(), filter);
+    tx.query(&sql, &values)?.iter().map(from_row).collect()
+}
+
+/// The query behind [`list`], and the values of its placeholders.
+pub(crate) fn list_query(dialect: Dialect, filter: &Filter) -> (String, Vec<Value>) {
+    let (ids, values) = list::ids(dialect, filter);
+    let direction = filter.sort.direction();
+    (format!("SELECT {COLUMNS} FROM runs WHERE id IN ({ids}) ORDER BY id {direction}"), values)
 }
 
 /// Writes what a transition changed: life, exit, sequence; and who drives the run from here.

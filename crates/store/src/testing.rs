@@ -1,4 +1,4 @@
-//! Databases and records for tests: the same test runs on SQLite and on PostgreSQL, as two tests.
+//! Databases and records for tests and benches: the same test runs on SQLite and on PostgreSQL, as two tests.
 //!
 //! PostgreSQL is where `RUNYARD_TEST_POSTGRES` points (a URL whose role may create databases). When it is not set those
 //! tests have nothing to run on and pass, unless `RUNYARD_TEST_REQUIRE_POSTGRES=1` says that this must not happen.
@@ -12,16 +12,20 @@ use std::{
 };
 
 use runyard_domain::{
-    BlueprintId, Millis, ProjectId, TokenId,
+    BlueprintId, Millis, ProjectId, RunId, TokenId,
+    metric::Point,
     resources::{Gpu, Resources},
+    run::{Kind, Life, Retries, Run, Spec, Status},
     token::Scope,
 };
 use serde_json::json;
 
 use crate::{
     blueprint::Blueprint,
-    db::{Db, Options},
+    db::{Db, Dialect, Error, Options, Tx, Value},
+    params,
     project::Project,
+    run,
     token::Token,
 };
 
@@ -52,19 +56,19 @@ macro_rules! both {
 pub fn on_sqlite<F: Future<Output = ()>>(test: impl FnOnce(Db) -> F) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let db = Db::open_sqlite(folder.path().join("test.db"), &Options::default()).expect("a sqlite database");
-    run(db, test);
+    drive(db, test);
 }
 
 /// Runs a test on a new PostgreSQL database, where there is a PostgreSQL.
 pub fn on_postgres<F: Future<Output = ()>>(test: impl FnOnce(Db) -> F) {
     if let Some(fresh) = FreshPostgres::create() {
         let db = Db::open_postgres(&fresh.url, &Options::default()).expect("a postgres database");
-        run(db, test);
+        drive(db, test);
     }
 }
 
 /// Runs a test with a runtime, and closes the database whatever came of it.
-fn run<F: Future<Output = ()>>(db: Db, test: impl FnOnce(Db) -> F) {
+fn drive<F: Future<Output = ()>>(db: Db, test: impl FnOnce(Db) -> F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(test(db.clone()))));
     runtime.block_on(db.close());
@@ -135,6 +139,107 @@ fn with_database(url: &str, name: &str) -> String {
     let end = address[scheme..].find('/').map_or(address.len(), |at| scheme + at);
     let mark = if options.is_empty() { "" } else { "?" };
     format!("{}/{name}{mark}{options}", &address[..end])
+}
+
+/// Run number `n` of a project, called `run n`, which has completed.
+pub fn run(n: u64, created_at: Millis, project_id: ProjectId) -> Run {
+    let mut random = [0; 10];
+    random[2..].copy_from_slice(&n.to_be_bytes());
+    let retries = Retries { left: 0, on: Vec::new() };
+    Run {
+        id: RunId::new(created_at, random),
+        project_id,
+        user_id: "ann".into(),
+        created_at,
+        name: format!("run {n}"),
+        version: "1".into(),
+        kind: Kind::Training,
+        blueprint_id: None,
+        task_type: None,
+        config: json!({"lr": 0.001, "epochs": 20, "seed": n}),
+        resources: Resources::default(),
+        spec: Spec { command: vec!["python".into(), "train.py".into()], ..Spec::default() },
+        executor: "local".into(),
+        priority: 0,
+        labels: BTreeMap::new(),
+        notes: None,
+        progress: Vec::new(),
+        progress_updated_at: None,
+        life: Life { status: Status::JobCompleted, has_job: true, ..Life::new(retries) },
+        status_updated_at: created_at,
+        exit: None,
+        sequence: 1,
+    }
+}
+
+/// Writes runs as they are (also such as have ended), many at once; beyond this no different from [`run::insert`].
+pub fn insert_runs(tx: &mut Tx, runs: &[Run]) -> Result<(), Error> {
+    let rows: Vec<_> = runs.iter().map(|run| run::inserted(run, "none")).collect::<Result<_, _>>()?;
+    insert_rows(tx, "runs", &run::INSERTED, &rows)?;
+    let labels = runs.iter().flat_map(|run| run.labels.iter().map(|(key, value)| (run.id, key, value)));
+    let labels: Vec<_> = labels.map(|(id, key, value)| [id.into(), key.into(), value.into()]).collect();
+    insert_rows(tx, "run_labels", &["run_id", "key", "value"], &labels)
+}
+
+/// Writes rows, many to a statement.
+fn insert_rows<const N: usize>(
+    tx: &mut Tx,
+    table: &str,
+    columns: &[&str; N],
+    rows: &[[Value; N]],
+) -> Result<(), Error> {
+    let mut place = 0;
+    let mut row = || {
+        let places: Vec<String> = (0..N)
+            .map(|_| {
+                place += 1;
+                format!("${place}")
+            })
+            .collect();
+        format!("({})", places.join(", "))
+    };
+    let places: Vec<String> = (0..200).map(|_| row()).collect();
+    for part in rows.chunks(places.len()) {
+        let sql = format!(
+            "INSERT INTO {table} ({}) VALUES {}",
+            columns.join(", "),
+            places[..part.len()].join(", ")
+        );
+        tx.execute(&sql, part.as_flattened())?;
+    }
+    Ok(())
+}
+
+/// How the engine executes [`run::list`] with this filter, line by line.
+pub fn explain_runs(tx: &mut Tx, filter: &run::Filter) -> Result<Vec<String>, Error> {
+    let (sql, values) = run::list_query(tx.dialect(), filter);
+    let (explain, column) = match tx.dialect() {
+        Dialect::Sqlite => ("EXPLAIN QUERY PLAN", 3),
+        Dialect::Postgres => ("EXPLAIN (ANALYZE, BUFFERS)", 0),
+    };
+    tx.query(&format!("{explain} {sql}"), &values)?.iter().map(|row| row.get(column)).collect()
+}
+
+/// What PostgreSQL does by itself some minutes after many rows were written.
+pub fn vacuum_postgres(url: &str) {
+    administer(url, "VACUUM ANALYZE");
+}
+
+/// Writes points of metrics the plain way, one row for each: what packs are compared with. Makes the table when it is not
+/// there.
+pub fn insert_points(tx: &mut Tx, run: RunId, tag: &str, points: &[Point]) -> Result<(), Error> {
+    tx.execute(
+        "CREATE TABLE IF NOT EXISTS plain_points (run_id TEXT NOT NULL, tag TEXT NOT NULL, step BIGINT NOT NULL,
+             created_at BIGINT NOT NULL, value DOUBLE PRECISION, PRIMARY KEY (run_id, tag, step))",
+        &[],
+    )?;
+    for point in points {
+        tx.execute(
+            "INSERT INTO plain_points (run_id, tag, step, created_at, value) VALUES ($1, $2, $3, $4, $5)",
+            params![run, tag, point.step, point.at, point.value.as_f64()],
+        )?;
+    }
+    Ok(())
 }
 
 /// Project number `n`, called `project n`.

@@ -109,7 +109,7 @@ pub async fn submit(
                 id,
                 project_id: project.id,
                 user_id: actor.name.clone(),
-                created_at: now,
+                created_at: id.time(),
                 name: new.name.clone(),
                 version: new.version.clone(),
                 kind: new.kind.as_deref().and_then(Kind::from_word).unwrap_or_default(),
