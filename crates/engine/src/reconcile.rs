@@ -184,6 +184,14 @@ impl Controller {
     /// Takes the newest knowledge of a run; one that has ended is released and forgotten.
     async fn remember(&mut self, run: Run, job: Option<Job>) {
         let id = run.id;
+        // A retry may have come between: what is seen of an older job must never be taken for the new one's.
+        let (job, older) = match job {
+            Some(job) if job.epoch != run.life.epoch => (None, true),
+            job => (job, false),
+        };
+        if older {
+            self.engine.signals.drive(id);
+        }
         let old = self.active.remove(&id);
         if let Some(handed) = old.as_ref().and_then(|old| old.handed.as_ref())
             && (run.life.status.is_terminal() || handed.spec.epoch != run.life.epoch)

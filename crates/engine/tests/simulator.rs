@@ -39,6 +39,11 @@ fn a_job_that_its_back_end_forgot_lives_as_long_as_its_runner_speaks() {
     Yard::new(3).forget();
 }
 
+#[test]
+fn what_is_seen_of_a_job_is_never_taken_for_its_retry() {
+    Yard::new(4).retry_while_looking();
+}
+
 fn holds(seed: u64) -> bool {
     std::panic::catch_unwind(|| Yard::new(seed).live()).is_ok()
 }

@@ -54,6 +54,8 @@ pub(crate) struct State {
     pub(crate) crash_in: Option<usize>,
     pub(crate) crashed: bool,
     pub(crate) slots: usize,
+    /// What happens while the executor is being asked, once.
+    pub(crate) meanwhile: Option<Box<dyn FnOnce() + Send>>,
 }
 
 /// The world, shared by the fake executor, the clock and the test.
@@ -73,6 +75,7 @@ impl World {
             crash_in: None,
             crashed: false,
             slots,
+            meanwhile: None,
         })))
     }
 
@@ -155,11 +158,15 @@ impl Executor for World {
             return jobs.iter().map(|_| Observation::Absent).collect();
         }
         let slots = state.slots;
-        jobs.iter()
+        let seen = jobs
+            .iter()
             .map(|job| {
                 let named = jobs.iter().filter_map(|job| state.works.get(&job.spec.job_id));
                 let busy = named.filter(|work| work.spawned && !work.delivered).count();
                 let Some(work) = state.works.get_mut(&job.spec.job_id) else { return Observation::Absent };
+                if let Some(exit) = work.exit.clone().filter(|_| work.delivered) {
+                    return Observation::Ended(exit);
+                }
                 if work.delivered || work.runner_alive {
                     return Observation::Alive;
                 }
@@ -170,7 +177,13 @@ impl Executor for World {
                 (work.spawned, work.runner_alive) = (true, true);
                 Observation::Alive
             })
-            .collect()
+            .collect();
+        let meanwhile = state.meanwhile.take();
+        drop(state);
+        if let Some(happen) = meanwhile {
+            happen();
+        }
+        seen
     }
 
     async fn terminate(&self, job: &Job, deadline: Millis) -> Result<bool, Error> {

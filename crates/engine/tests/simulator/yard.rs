@@ -30,6 +30,8 @@ use crate::{
     world::{Work, World, runner_killed},
 };
 
+mod scripted;
+
 const STEPS: usize = 160;
 const MAX_RUNS: usize = 5;
 
@@ -89,31 +91,6 @@ impl Yard {
         }
         self.settle();
         self.check();
-    }
-
-    /// A job whose back end has forgotten it, while its runner still speaks: it lives. When the runner falls silent
-    /// too, that is proof.
-    pub(crate) fn forget(mut self) {
-        self.lossy = false;
-        let spec = Some(Spec { command: vec!["program".to_owned()], ..Spec::default() });
-        let new = NewRun { name: "sim".to_owned(), spec, ..NewRun::default() };
-        let run = now(run::submit(&self.engine, &admin(), new, None)).expect("a run").id;
-        self.tick();
-        let job = *self.world.state().works.keys().next().expect("a job");
-        let actor = Actor { token_id: None, name: "job".to_owned(), scope: Scope::Run(self.project, run) };
-        now(job::start(&self.engine, &actor, job, "sim".to_owned())).expect("the start");
-        self.world.state().forgetful = true;
-        for _ in 0..10 {
-            self.pass(20_000);
-            now(job::heartbeat(&self.engine, &actor, job, false)).expect("a heartbeat");
-            self.tick();
-            assert_eq!(self.run(run).expect("the run").life.status, Status::JobRunning);
-        }
-        self.pass(61_000);
-        self.tick();
-        let ended = self.run(run).expect("the run");
-        assert_eq!(ended.life.status, Status::JobFailed);
-        assert_eq!(ended.exit.expect("an exit").reason, Reason::BackendFailed);
     }
 
     fn step(&mut self) {
