@@ -30,6 +30,8 @@ pub(crate) struct Program {
     /// Records and lines that it has to write, unless it is ended before.
     pub(crate) count: u32,
     pub(crate) pause_ms: u32,
+    /// How often its run restarts itself after a failure.
+    pub(crate) retries: u32,
 }
 
 /// A line of a program's notes: a word, a process id, epoch milliseconds.
@@ -50,7 +52,12 @@ impl Program {
     /// One that says `count` things and completes.
     pub(crate) fn new(name: impl Into<String>, count: u32) -> Self {
         let (fate, cpu) = (Fate::Exits(0), "250m");
-        Self { name: name.into(), fate, deaf: false, children: false, cpu, count, pause_ms: 40 }
+        Self { name: name.into(), fate, deaf: false, children: false, cpu, count, pause_ms: 40, retries: 0 }
+    }
+
+    /// How often it must be launched, unless a stop comes before.
+    pub(crate) fn launches(&self) -> usize {
+        if matches!(self.fate, Fate::Exits(1..)) { 1 + self.retries as usize } else { 1 }
     }
 
     /// The status that its run must have in the end.
@@ -87,7 +94,7 @@ impl Desk {
         NewRun {
             name: program.name.clone(),
             resources: Some(Resources { cpu: program.cpu.to_owned(), ..Resources::default() }),
-            spec: Some(RunSpec { command, ..RunSpec::default() }),
+            spec: Some(RunSpec { command, retries: Some(program.retries.into()), ..RunSpec::default() }),
             ..NewRun::default()
         }
     }

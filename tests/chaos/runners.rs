@@ -174,7 +174,7 @@ fn ends_truly(server: &Server, desk: &Desk, victim: &Victim) {
     verdict::left_in_peace(desk, program);
     verdict::tells_all(server, &account, program);
     assert!(account.points.len() >= remains.records, "{remains:?}, told: {}", account.points.len());
-    assert!(account.output.starts_with(&remains.output), "{remains:?}, told: {}", account.output);
+    assert!(account.output().starts_with(&remains.output), "{remains:?}, told: {}", account.output());
     if remains.launched && !remains.ended {
         assert_eq!(account.status(), Status::JobFailed, "{:#?}", account.events);
         assert_eq!(account.exit().reason, Reason::RunnerKilled, "{:#?}", account.events);

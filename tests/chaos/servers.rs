@@ -137,6 +137,7 @@ fn cast(dice: &mut Dice, count: usize) -> Vec<Program> {
             program.cpu = dice.pick(&["250m", "250m", "250m", "500m", "1"]);
             program.deaf = n % 10 >= 7;
             program.fate = fate;
+            program.retries = u32::from(n % 10 == 4);
             if fate == Fate::Stopped {
                 program.count = 1_000_000;
             }

@@ -1,6 +1,6 @@
 //! What must be true of a run in the end, whatever was killed meanwhile.
 
-use std::{fs, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use runyard_client::{Client, metric::Filter};
 use runyard_domain::{
@@ -23,26 +23,36 @@ pub(crate) struct Account {
     pub(crate) events: Vec<Event>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) points: Vec<Metric>,
-    pub(crate) output: String,
+    /// What each job printed, by its epoch.
+    pub(crate) outputs: BTreeMap<i64, String>,
 }
 
 impl Account {
     pub(crate) fn of(server: &Server, id: &str) -> Self {
         let client = server.client();
         block_on(async {
-            let events = client.events(id, "sequence:asc", Some(1000), None).await.unwrap();
+            let jobs = client.jobs(id).await.unwrap();
+            let mut outputs = BTreeMap::new();
+            for job in &jobs {
+                outputs.insert(job.epoch, output(&client, id, job.epoch).await);
+            }
             Self {
                 run: client.run(id).await.unwrap(),
-                events,
-                jobs: client.jobs(id).await.unwrap(),
+                events: client.events(id, "sequence:asc", Some(1000), None).await.unwrap(),
+                jobs,
                 points: points(&client, id).await,
-                output: output(&client, id).await,
+                outputs,
             }
         })
     }
 
     pub(crate) fn status(&self) -> Status {
         self.run.status.expect("a run has a status")
+    }
+
+    /// What its newest job printed.
+    pub(crate) fn output(&self) -> &str {
+        self.outputs.values().next_back().map_or("", String::as_str)
     }
 
     /// How its job ended.
@@ -68,10 +78,10 @@ async fn points(client: &Client, id: &str) -> Vec<Metric> {
     }
 }
 
-async fn output(client: &Client, id: &str) -> String {
+async fn output(client: &Client, id: &str, epoch: i64) -> String {
     let mut all = Vec::new();
     loop {
-        let part = client.logs(id, None, all.len() as i64, BYTES).await.unwrap();
+        let part = client.logs(id, Some(epoch), all.len() as i64, BYTES).await.unwrap();
         if part.bytes.is_empty() {
             assert_eq!(part.total, all.len() as i64, "the output has the length that is told");
             return String::from_utf8(all).unwrap();
@@ -103,13 +113,14 @@ pub(crate) fn follows_the_table(account: &Account) {
     assert_eq!(before, Some(account.status()));
 }
 
-/// One attempt was made, and its program was launched once, or never when it was stopped before.
+/// As many attempts were made as there had to be, each launched its program once; or there was none, when the run was
+/// stopped before.
 pub(crate) fn launched_once(account: &Account, desk: &Desk, program: &Program) {
     let launches = desk.notes(program, "launched");
-    let jobs = account.jobs.len();
+    let (jobs, due) = (account.jobs.len(), program.launches());
     let stopped_before = program.fate == Fate::Stopped && launches.is_empty();
-    assert!(launches.len() == 1 || stopped_before, "{} was launched: {launches:?}", program.name);
-    assert!(jobs == 1 || (jobs == 0 && stopped_before), "{}: {:#?}", program.name, account.jobs);
+    assert!(launches.len() == due || stopped_before, "{} was launched: {launches:?}", program.name);
+    assert!(jobs == due || (jobs == 0 && stopped_before), "{}: {:#?}", program.name, account.jobs);
 }
 
 /// Nobody sent the program a SIGTERM that nobody asked for.
@@ -124,16 +135,21 @@ pub(crate) fn tells_all(server: &Server, account: &Account, program: &Program) {
     for (at, point) in (0..).zip(&account.points) {
         assert_eq!((point.global_step, point.value.as_i64()), (at, Some(at)), "{name}: {point:?}");
     }
-    assert!(account.output.is_empty() || account.output.ends_with('\n'), "{name}: {}", account.output);
-    for (at, line) in account.output.lines().enumerate() {
-        assert_eq!(line, format!("line {at}"), "{name}: {}", account.output);
+    for output in account.outputs.values() {
+        assert!(output.is_empty() || output.ends_with('\n'), "{name}: {output}");
+        for (at, line) in output.lines().enumerate() {
+            assert_eq!(line, format!("line {at}"), "{name}: {output}");
+        }
     }
-    if let Some(job) = account.jobs.first() {
+    let mut records = 0;
+    for job in &account.jobs {
         let folder = processes::jobs(server.data()).join(&job.id);
         let read = |file| fs::read_to_string(folder.join(file)).unwrap_or_default();
-        assert_eq!(account.output, read(folder::OUTPUT), "{name}");
-        assert_eq!(account.points.len(), read(folder::RECORDS).lines().count(), "{name}");
+        assert_eq!(account.outputs[&job.epoch], read(folder::OUTPUT), "{name}");
+        // Of a step that two attempts reached, one point lives.
+        records = records.max(read(folder::RECORDS).lines().count());
     }
+    assert_eq!(account.points.len(), records, "{name}");
 }
 
 /// Its run ended as the program did, after it had said everything.
@@ -143,7 +159,7 @@ pub(crate) fn ended_truly(account: &Account, program: &Program) {
     if let Fate::Exits(code) = program.fate {
         let exit = account.exit();
         assert_eq!((exit.code, exit.signal), (Some(code), None), "{name}: {events:#?}");
-        let said = (account.points.len(), account.output.lines().count());
+        let said = (account.points.len(), account.output().lines().count());
         assert_eq!(said, (program.count as usize, program.count as usize), "{name}");
     }
 }
