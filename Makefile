@@ -1,12 +1,15 @@
 # Names for what scripts/ and cargo do; no logic here.
 
-.PHONY: demo test check fmt deny
+.PHONY: demo test bench check fmt deny
 
 demo: ## build, start a server, train examples/digits
 	scripts/demo
 
 test: ## everything that CI runs
 	scripts/test
+
+bench: ## what the product is measured by: one table, also in target/bench.md
+	scripts/bench
 
 check: ## the fast half, while working
 	cargo fmt --all --check
