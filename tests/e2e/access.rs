@@ -63,7 +63,9 @@ fn a_runs_token_reaches_its_run_only() {
     let server = Server::start();
     let (own, other) =
         (server.submit(&["--name", "own"], "true"), server.submit(&["--name", "other"], "true"));
-    [&own, &other].map(|id| server.wait_for_end(id));
+    for id in [&own, &other] {
+        server.wait_for_end(id);
+    }
     let create = ["token", "create", "r", "--scope", "run", "--run", "own", "--output", "json"];
     let created = server.cli(&create).ok().json();
     assert_eq!(created["token"]["run_id"], own.as_str());

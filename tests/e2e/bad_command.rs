@@ -54,16 +54,10 @@ fn what_is_not_there_is_named_with_where_to_look() {
         (&["project", "show", "nowhere"], &["nowhere"]),
         (&["project", "rm", "nowhere", "--yes"], &["nowhere"]),
         (&["token", "revoke", "nobody"], &["`nobody`", "runyard token ls"]),
-        (&["ls", "--name", "bad\\%"], &[]),
+        (&["ls", "--name", "_\\"], &["backslash"]),
     ] {
-        let output = server.cli(args);
-        if words.is_empty() {
-            output.ok();
-        } else {
-            output.refused(1, words);
-        }
+        server.cli(args).refused(1, words);
     }
-    server.cli(&["ls", "--name", "_\\"]).refused(1, &["backslash"]);
     assert_eq!(server.state(), before, "nothing is written");
 }
 
@@ -74,9 +68,9 @@ fn a_name_of_several_runs_is_answered_with_all_of_them() {
     server.cli(&["show", "twin"]).refused(1, &["2 runs", &ids[0], &ids[1], "--newest"]);
     let shown = server.cli(&["show", "twin", "--newest", "--output", "quiet"]).ok().stdout;
     assert_eq!(shown.trim(), ids[1]);
-    ids.iter().for_each(|id| {
+    for id in &ids {
         server.wait_for_end(id);
-    });
+    }
 }
 
 #[test]

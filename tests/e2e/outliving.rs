@@ -16,7 +16,7 @@ fn counter(server: &Server, last: u32) -> (String, std::path::PathBuf) {
 }
 
 fn counted(last: u32) -> String {
-    (1..=last).map(|n| format!("{n}\n")).collect()
+    (1..=last).map(|n| n.to_string() + "\n").collect()
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn a_megabyte_of_output_arrives_whole() {
     let server = Server::start();
     let id = server.submit(&[], "seq 1 200000");
     assert_eq!(server.wait_for_end(&id), Status::JobCompleted);
-    let expected: String = (1..=200_000).map(|n| format!("{n}\n")).collect();
+    let expected: String = (1..=200_000).map(|n| n.to_string() + "\n").collect();
     assert!(server.cli(&["logs", &id]).ok().stdout == expected, "{} bytes", expected.len());
     assert_eq!(server.cli(&["logs", &id, "--tail", "1"]).ok().stdout, "200000\n");
 }

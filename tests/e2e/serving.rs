@@ -5,7 +5,7 @@ use std::{fs, net::TcpListener};
 use nix::sys::signal::Signal;
 use runyard_tests::{Cli, Output, Server, repository};
 
-/// `runyard serve` on the folder of `server`, which is expected to fail.
+/// `runyard serve` on a folder, which is expected to fail.
 fn serve(data: &std::path::Path, args: &[&str]) -> Output {
     Cli::start(data, &[&["serve"], args].concat(), None).end()
 }

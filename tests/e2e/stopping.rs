@@ -75,7 +75,9 @@ fn a_run_that_waits_for_room_is_stopped_before_it_ever_starts() {
 fn a_whole_list_of_runs_is_stopped_at_once() {
     let server = Server::start();
     let runs: Vec<String> = (0..3).map(|_| server.submit(&["--cpu", "250m"], OBEDIENT)).collect();
-    runs.iter().for_each(|id| server.wait_for_output(id, "ready"));
+    for id in &runs {
+        server.wait_for_output(id, "ready");
+    }
     let mut args = vec!["stop", "--output", "quiet", "--grace", "1m"];
     args.extend(runs.iter().map(String::as_str));
     assert_eq!(server.cli(&args).ok().stdout.lines().collect::<Vec<_>>(), runs);
