@@ -496,6 +496,9 @@ fn take_lock(path: &Path) -> Option<fs::File> {
     nix::fcntl::fcntl(&file, FcntlArg::F_OFD_SETLK(&all)).ok().map(|_| file)
 }
 
+/// Longer than any test, so that a stand-in that a test forgot ends by itself.
+const STAND_IN_LIFE: Duration = Duration::from_mins(1);
+
 /// The stand-in for the runner. Run as a test, it starts itself on a folder where nothing is left to do.
 #[tokio::test]
 async fn stand_in() {
@@ -532,6 +535,7 @@ async fn stand_in() {
     let environment: Vec<String> = std::env::vars().map(|(name, value)| format!("{name}={value}")).collect();
     fs::write(folder.join("environment"), environment.join("\n")).unwrap();
     fs::write(folder.join(names::LAUNCHED), "").unwrap();
+    let began = Instant::now();
     loop {
         let told = tokio::time::timeout(Duration::from_millis(5), terminate.recv()).await.is_ok();
         if told && behaviour != "stubborn" {
@@ -540,7 +544,8 @@ async fn stand_in() {
         if folder.join("finish").exists() {
             return end(Reason::Completed);
         }
-        if !folder.exists() {
+        // The test is over: its folder is gone, or could not be removed while this one wrote into it.
+        if !folder.exists() || began.elapsed() > STAND_IN_LIFE {
             return;
         }
     }
