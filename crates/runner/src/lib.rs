@@ -59,6 +59,9 @@ pub fn run(folder: &Path) -> ExitCode {
 }
 
 fn begin(root: &Path) -> Result<(), Error> {
+    // Out of the session of whoever started this: no key and no closing of their terminal ends a job. The leader of a
+    // process group, as which a shell starts a command, has to stay.
+    let _ = nix::unistd::setsid();
     let folder = Folder::new(root)?;
     let Some(_claim) = folder.claim()? else {
         tracing::info!("another runner is at work here");

@@ -20,7 +20,9 @@ use nix::{
 use runyard_domain::job::folder;
 use tokio::process::{Child, Command};
 
-/// Starts a runner on the folder, in a session of its own, so that it outlives the server and its terminal.
+/// Starts a runner on the folder. It outlives the server, and its terminal too: the first thing that it does is to make a
+/// session of its own. Nothing is asked of the child before that, or the server, large as it may be, would have to be
+/// copied for every job (fork) instead of being lent for an instant (vfork).
 pub(crate) fn spawn_runner(runner: &Path, job: &Path) -> io::Result<Child> {
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(job.join(folder::RUNNER_LOG))?;
     let mut command = Command::new(runner);
@@ -31,10 +33,6 @@ pub(crate) fn spawn_runner(runner: &Path, job: &Path) -> io::Result<Child> {
         if name.as_encoded_bytes().starts_with(b"RUNYARD_") {
             command.env_remove(name);
         }
-    }
-    #[expect(unsafe_code, reason = "setsid is async-signal-safe; the standard library has no stable way")]
-    unsafe {
-        command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from));
     }
     command.spawn()
 }

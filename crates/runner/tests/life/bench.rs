@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -84,7 +83,7 @@ impl Bench {
         self.base.path().join(name)
     }
 
-    /// As the executor starts it: in a session of its own.
+    /// As the executor starts it.
     pub(crate) fn runner(&self) -> Runner {
         let mut command = Command::new(binary());
         command.arg(self.folder());
@@ -93,7 +92,7 @@ impl Bench {
 
     pub(crate) fn spawn(&self, mut command: Command) -> Runner {
         fs::write(self.folder().join(folder::SPEC), serde_json::to_vec(&self.spec).unwrap()).unwrap();
-        command.env("RUNYARD_SERVER_SECRET", "must not be seen").stdin(Stdio::null()).process_group(0);
+        command.env("RUNYARD_SERVER_SECRET", "must not be seen").stdin(Stdio::null());
         Runner(command.spawn().unwrap())
     }
 
@@ -132,7 +131,11 @@ impl Runner {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.0.id().cast_signed()), signal).unwrap();
+        kill(self.pid(), signal).unwrap();
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(self.0.id().cast_signed())
     }
 
     pub(crate) fn kill(mut self) {

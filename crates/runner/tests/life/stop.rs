@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use nix::sys::signal::Signal;
+use nix::{sys::signal::Signal, unistd::getsid};
 use runyard_domain::job::{Reason, Stream, folder};
 
 use crate::bench::{Bench, IGNORES_TERM, SAVES_ON_TERM, alive, until};
@@ -20,6 +20,17 @@ fn a_stop_gives_the_program_time_to_save() {
     assert_eq!((exit.reason, exit.code), (Reason::Completed, Some(0)));
     assert!(state.text(Stream::Logs).contains("saved"));
     assert!(state.heartbeats.contains(&true), "the server was told that the program is terminating");
+}
+
+#[test]
+fn a_runner_is_out_of_the_session_of_whoever_started_it_before_its_program_is_launched() {
+    let bench = Bench::shell("echo ready; sleep 600");
+    let runner = bench.runner();
+    bench.until_logged("ready");
+    assert_eq!(getsid(Some(runner.pid())), Ok(runner.pid()));
+    bench.order_stop(0);
+    runner.signal(Signal::SIGTERM);
+    runner.wait();
 }
 
 #[test]
