@@ -28,6 +28,15 @@ impl Context {
         })
     }
 
+    /// The client, for a server that may have been restarted since the command began.
+    pub(crate) fn client_now(&self) -> Client {
+        let mut client = self.client.clone();
+        if let Some(url) = self.url_now() {
+            client.set_url(&url);
+        }
+        client
+    }
+
     /// The address that a restarted local server has now.
     pub(crate) fn url_now(&self) -> Option<String> {
         place::local_url(self.moved.as_deref()?)

@@ -57,7 +57,7 @@ pub(crate) async fn follow(context: &Context, id: &str) -> Result<u8, Failure> {
 
 async fn finish(context: &Context, mut screen: Screen, id: &str, end: Option<End>) -> Result<u8, Failure> {
     screen.close();
-    let run = context.client.run(id).await;
+    let run = context.client_now().run(id).await;
     let (status, exit) = match (&end, &run) {
         (Some(end), _) => (Some(end.status), end.exit.clone()),
         (None, Ok(run)) => (run.status, run.exit.clone()),
@@ -74,7 +74,7 @@ async fn finish(context: &Context, mut screen: Screen, id: &str, end: Option<End
 
 async fn stop(context: &Context, screen: &mut Screen, id: &str) -> Result<(), Failure> {
     let stop = StopRun { grace_period_seconds: Some(STOP_GRACE_S) };
-    match context.client.stop_run(id, &stop).await {
+    match context.client_now().stop_run(id, &stop).await {
         Ok(()) => screen.say(&format!("stopping: SIGTERM now, SIGKILL after {STOP_GRACE_S} s")),
         // It ended by itself while we asked: the stream will say so.
         Err(error) if error.status() == Some(409) => {}

@@ -30,6 +30,11 @@ impl Client {
         Self { http: Http::new(url, token) }
     }
 
+    /// The server has moved.
+    pub fn set_url(&mut self, url: &str) {
+        self.http.set_url(url);
+    }
+
     /// The address that is called.
     pub fn url(&self) -> &str {
         self.http.url()

@@ -47,7 +47,7 @@ pub async fn create(
 ) -> Result<Blueprint> {
     check(&new)?;
     let key = idempotent::Key::new("blueprint", idempotency_key, actor, &format!("{new:?}"))?;
-    let (id, now, actor) = (BlueprintId::new(engine.now(), engine.random()), engine.now(), actor.clone());
+    let (id, now, actor) = (engine.id(BlueprintId::new), engine.now(), actor.clone());
     engine
         .db
         .write(move |tx| {

@@ -65,6 +65,7 @@ pub async fn open(options: OpenOptions) -> Result<Engine> {
             key,
         },
         waiting: std::sync::Mutex::default(),
+        last_id: std::sync::Mutex::default(),
         uploads: tokio::sync::Mutex::default(),
     });
     ensure_default_project(&engine).await?;
@@ -74,7 +75,7 @@ pub async fn open(options: OpenOptions) -> Result<Engine> {
 /// Makes sure that the project `default` is there.
 pub async fn ensure_default_project(engine: &Engine) -> Result<()> {
     let fresh = Project {
-        id: ProjectId::new(engine.now(), engine.random()),
+        id: engine.id(ProjectId::new),
         name: project::DEFAULT.to_owned(),
         description: "Where runs go when no project is named.".to_owned(),
         created_at: engine.now(),

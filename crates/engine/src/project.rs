@@ -19,12 +19,7 @@ pub async fn create(
 ) -> Result<Project> {
     admin(actor, "create projects")?;
     check(Some(&name), Some(&description))?;
-    let project = Project {
-        id: ProjectId::new(engine.now(), engine.random()),
-        name,
-        description,
-        created_at: engine.now(),
-    };
+    let project = Project { id: engine.id(ProjectId::new), name, description, created_at: engine.now() };
     let request = format!("{}\n{}", project.name, project.description);
     let key = idempotent::Key::new("project", idempotency_key, actor, &request)?;
     engine

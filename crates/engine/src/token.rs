@@ -158,7 +158,7 @@ pub(crate) fn job_token(
 
 fn row(engine: &Engine, name: &str, scope: Scope, secret: &str) -> Token {
     Token {
-        id: TokenId::new(engine.now(), engine.random()),
+        id: engine.id(TokenId::new),
         name: name.to_owned(),
         scope,
         hash: hash(secret),

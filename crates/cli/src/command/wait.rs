@@ -66,7 +66,7 @@ async fn end(context: &Context, id: &str) -> Result<Run, Failure> {
             following.set_url(&url);
         }
     }
-    Ok(context.client.run(id).await?)
+    Ok(context.client_now().run(id).await?)
 }
 
 fn tell(context: &Context, run: &Run) -> Result<(), Failure> {

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use tokio::{signal::unix::Signal, sync::oneshot};
 
 use super::screen::Screen;
+use crate::output;
 
 /// What the person wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +29,16 @@ pub(super) async fn choice(screen: &mut Screen, interrupt: &mut Signal, terminat
             "\nThe run goes on whatever you choose but stop: [d]etach, [s]top it, [g]o on following? "
         );
         let answer = tokio::select! {
-            answer = line() => answer,
-            _ = interrupt.recv() => return Choice::Detach(130),
-            _ = terminate.recv() => return Choice::Detach(143),
+            answer = line() => Ok(answer),
+            _ = interrupt.recv() => Err(130),
+            _ = terminate.recv() => Err(143),
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(code) => {
+                output::note("");
+                return Choice::Detach(code);
+            }
         };
         if let Some(choice) = read(answer.as_deref()) {
             screen.unhide();

@@ -1,6 +1,6 @@
 //! The stored form of a series: columns of steps, times and values, each in as few bits as it needs, every bit kept.
 //!
-//! A pack is a version byte, the number of points, and then columns of integers ([`super::pack::column`]): steps, times,
+//! A pack is a version byte, the number of points, and then columns of integers (`pack/column.rs`): steps, times,
 //! the kinds of the values as run lengths, the integers, the floats. Reading bytes that are no pack is an error,
 //! never a panic, and never takes more memory than [`MAX_POINTS`] points.
 

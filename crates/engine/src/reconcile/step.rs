@@ -88,7 +88,7 @@ pub(super) async fn begin(
 /// Makes the job of the run's epoch, once.
 async fn make(engine: &Engine, run: &Run) -> Result<(Run, Option<Job>)> {
     let (id, now) = (run.id, engine.now());
-    let fresh = JobId::new(now, engine.random());
+    let fresh = engine.id(JobId::new);
     let token = token::job_token(engine, run.project_id, run.id, fresh);
     let epoch = run.life.epoch;
     let made = engine

@@ -66,7 +66,7 @@ pub async fn submit(
 ) -> Result<Run> {
     let now = engine.now();
     let key = idempotent::Key::new("run", idempotency_key, actor, &format!("{new:?}"))?;
-    let id = RunId::new(now, engine.random());
+    let id = engine.id(RunId::new);
     let default_executor = engine.executors.first().map_or("local", |executor| executor.name()).to_owned();
     let known: Vec<&'static str> = engine.executors.iter().map(|executor| executor.name()).collect();
     let (actor, driver) = (actor.clone(), engine.options.server_id.clone());

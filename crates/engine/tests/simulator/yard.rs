@@ -570,6 +570,7 @@ fn engine(world: &World, db: &Db) -> Engine {
             key: [7; 32],
         },
         waiting: std::sync::Mutex::default(),
+        last_id: std::sync::Mutex::default(),
         uploads: tokio::sync::Mutex::default(),
     })
 }

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use crate::fake::Fake;
 
 /// More than anything here takes on a busy machine.
-pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(4);
 
 /// Programs that know that they are stopped: one obeys, one does not.
 pub(crate) const SAVES_ON_TERM: &str =

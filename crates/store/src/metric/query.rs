@@ -12,15 +12,18 @@ use runyard_domain::{
     },
 };
 
-use super::{Span, damaged, decode};
+use super::{PACK, Span, damaged, decode};
 use crate::{
-    db::{Conditions, Error, Tx},
+    db::{Conditions, Error, Tx, Value},
     params,
 };
 
 /// Points that a page may hold beyond its limit so as not to end inside a step. Of a step that was logged
 /// more often than that, the points written last are kept.
 const MAX_BEYOND: usize = 100_000;
+
+/// Packs that are read at once.
+const MAX_AHEAD: usize = 32;
 
 /// What to order points by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,19 +87,30 @@ pub fn points(tx: &mut Tx, query: &Query) -> Result<Vec<Row>, Error> {
     for (at, one) in series.iter().enumerate() {
         packs.push(Pack { at, tail: true, span: one.tail });
     }
-    stored_packs(tx, &series, &mut packs)?;
+    stored_packs(tx, query, &series, &mut packs)?;
     packs.retain(|pack| series[pack.at].may_match(query, &pack.span));
     packs.sort_unstable_by_key(|pack| {
         (series[pack.at].best_key(query, &pack.span), pack.at, pack.span.first_seq)
     });
 
     let mut page = Page { limit: query.limit, hits: Vec::new(), worst: None, highest: None };
-    for pack in packs {
+    let mut ahead = Ahead::new();
+    for (place, pack) in packs.iter().enumerate() {
         let one = &series[pack.at];
         if page.is_done(one.best_key(query, &pack.span)) {
             break;
         }
-        for (point, seq) in load(tx, one, &pack)? {
+        let columns = if pack.tail {
+            load_tail(tx, one)?
+        } else {
+            if !ahead.contains_key(&pack.address(&series)) {
+                let wanted = (query.limit.saturating_sub(page.hits.len()) / PACK + 1).min(MAX_AHEAD);
+                let next = packs[place..].iter().filter(|pack| !pack.tail).take(wanted);
+                load_packs(tx, next.map(|pack| pack.address(&series)), &mut ahead)?;
+            }
+            ahead.remove(&pack.address(&series)).ok_or_else(|| damaged("a pack is missing"))?
+        };
+        for (point, seq) in points_of(columns)? {
             if one.matches(query, &point, seq) {
                 page.add(Hit { key: one.key(query, point.step, point.at, seq), at: pack.at, seq, point });
             }
@@ -230,8 +244,14 @@ struct Pack {
     span: Span,
 }
 
+impl Pack {
+    fn address(&self, series: &[Series]) -> Address {
+        (series[self.at].run, series[self.at].number, self.span.first_seq)
+    }
+}
+
 /// Where the stored packs of the series lie, without reading them.
-fn stored_packs(tx: &mut Tx, series: &[Series], packs: &mut Vec<Pack>) -> Result<(), Error> {
+fn stored_packs(tx: &mut Tx, query: &Query, series: &[Series], packs: &mut Vec<Pack>) -> Result<(), Error> {
     let mut by_run: BTreeMap<RunId, BTreeMap<i64, usize>> = BTreeMap::new();
     for (at, one) in series.iter().enumerate() {
         by_run.entry(one.run).or_default().insert(one.number, at);
@@ -242,6 +262,18 @@ fn stored_packs(tx: &mut Tx, series: &[Series], packs: &mut Vec<Pack>) -> Result
         // For more, reading past the others is cheaper than asking for each.
         if wanted.len() <= 64 {
             conditions.any_of(tx.dialect(), "series", wanted.keys().copied());
+        }
+        if let Some(after) = query.global_step_after {
+            let after = conditions.bind(after);
+            conditions.and(format!("max_step > {after}"));
+        }
+        if let Some(before) = query.created_before {
+            let before = conditions.bind(before);
+            conditions.and(format!("min_at < {before}"));
+        }
+        if let Some(after) = query.id_after.filter(|after| after.run == run) {
+            let after = conditions.bind(after.seq);
+            conditions.and(format!("last_seq > {after}"));
         }
         let sql = format!(
             "SELECT series, first_seq, last_seq, min_step, max_step, min_at, max_at FROM metric_packs{}",
@@ -265,20 +297,42 @@ fn stored_packs(tx: &mut Tx, series: &[Series], packs: &mut Vec<Pack>) -> Result
     Ok(())
 }
 
-fn load(tx: &mut Tx, one: &Series, pack: &Pack) -> Result<impl Iterator<Item = (Point, i64)> + use<>, Error> {
-    let mut row = if pack.tail {
-        tx.query_one(
-            "SELECT tail, tail_seqs FROM metric_series WHERE run_id = $1 AND series = $2",
-            params![one.run, one.number],
-        )?
-    } else {
-        tx.query_one(
-            "SELECT data, seqs FROM metric_packs WHERE run_id = $1 AND series = $2 AND first_seq = $3",
-            params![one.run, one.number, pack.span.first_seq],
-        )?
-    };
-    let points = decode(row.take(0)?, unpack)?;
-    let seqs = decode(row.take(1)?, unpack_integers)?;
+/// The points and the numbers of a pack, as they are stored.
+type Columns = (Value, Value);
+/// Packs that were read together with one before them, as every query is a round trip on PostgreSQL.
+type Ahead = BTreeMap<Address, Columns>;
+/// Run, series and first number of a stored pack.
+type Address = (RunId, i64, i64);
+
+fn load_tail(tx: &mut Tx, one: &Series) -> Result<Columns, Error> {
+    let mut row = tx.query_one(
+        "SELECT tail, tail_seqs FROM metric_series WHERE run_id = $1 AND series = $2",
+        params![one.run, one.number],
+    )?;
+    Ok((row.take(0)?, row.take(1)?))
+}
+
+fn load_packs(tx: &mut Tx, addresses: impl Iterator<Item = Address>, ahead: &mut Ahead) -> Result<(), Error> {
+    let mut conditions = Conditions::default();
+    // Each alternative in full: then SQLite looks up each by the primary key.
+    let alternatives: Vec<String> = addresses
+        .map(|(run, series, first_seq)| {
+            let (run, series) = (conditions.bind(run), conditions.bind(series));
+            format!("(run_id = {run} AND series = {series} AND first_seq = {})", conditions.bind(first_seq))
+        })
+        .collect();
+    conditions.and(alternatives.join(" OR "));
+    let sql =
+        format!("SELECT run_id, series, first_seq, data, seqs FROM metric_packs{}", conditions.clause());
+    tx.query_each(&sql, conditions.values(), |mut row| {
+        let address = (row.get(0)?, row.get(1)?, row.get(2)?);
+        ahead.insert(address, (row.take(3)?, row.take(4)?));
+        Ok(())
+    })
+}
+
+fn points_of((points, seqs): Columns) -> Result<impl Iterator<Item = (Point, i64)>, Error> {
+    let (points, seqs) = (decode(points, unpack)?, decode(seqs, unpack_integers)?);
     if points.len() != seqs.len() {
         return Err(damaged("a pack has other numbers than points"));
     }
@@ -323,7 +377,7 @@ impl Page {
         if self.highest.is_some_and(|highest| next > highest) {
             return true;
         }
-        if self.hits.len() > self.limit + self.limit / 2 + super::PACK {
+        if self.hits.len() > self.limit + self.limit / 2 + PACK {
             self.prune();
         }
         self.worst.is_some_and(|worst| next > worst)

@@ -62,11 +62,17 @@ both! {
             tx.query("SELECT first_seq, last_seq, min_step, max_step FROM metric_packs ORDER BY run_id, first_seq", &[])
         }).await.unwrap();
         let packs: Vec<[i64; 4]> = packs.iter().map(|row| [0, 1, 2, 3].map(|i| row.get(i).unwrap())).collect();
-        assert_eq!(packs, [[1, 512, 0, 511], [513, 1024, 512, 1023], [1, 512, 0, 511]]);
+        assert_eq!(packs, [
+            [1, 256, 0, 255],
+            [257, 512, 256, 511],
+            [513, 768, 512, 767],
+            [769, 1024, 768, 1023],
+            [1, 256, 0, 255]
+        ]);
         let rows = read(&db, Query { limit: 5000, ..of(1) }).await;
         assert_eq!(steps(&rows), (0..1040).collect::<Vec<_>>());
         assert_eq!(rows.iter().map(|row| row.id.seq).collect::<Vec<_>>(), (1..=1040).collect::<Vec<_>>());
-        assert_eq!(read(&db, Query { limit: 5000, ..of(2) }).await.len(), 1024);
+        assert_eq!(read(&db, Query { limit: 5000, ..of(2) }).await.len(), 2 * PACK);
         assert_eq!(db.read(|tx| last_seq(tx, run(1))).await, Ok(1040));
         assert_eq!(db.read(|tx| last_seq(tx, run(3))).await, Ok(0));
     }

@@ -1,0 +1,52 @@
+use std::sync::{Arc, OnceLock, atomic::AtomicI64, atomic::Ordering};
+
+use runyard_domain::RunId;
+
+use super::*;
+
+/// A clock that stands still, or goes where it is told.
+#[derive(Default)]
+struct Stopped(AtomicI64);
+
+impl Clock for Stopped {
+    fn now(&self) -> Millis {
+        Millis(self.0.load(Ordering::Relaxed))
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        SystemClock.fill(bytes);
+    }
+}
+
+fn engine(clock: Arc<Stopped>, folder: &std::path::Path) -> Engine {
+    Engine::new(Parts {
+        db: Db::inline().unwrap(),
+        objects: Objects::open_folder(folder).unwrap(),
+        executors: Vec::new(),
+        clock,
+        signals: Signals::default(),
+        options: Options {
+            url: Arc::new(OnceLock::new()),
+            server_file: None,
+            cache_dir: folder.to_owned(),
+            server_id: "test".to_owned(),
+            key: [0; 32],
+        },
+        waiting: std::sync::Mutex::default(),
+        last_id: std::sync::Mutex::default(),
+        uploads: tokio::sync::Mutex::default(),
+    })
+}
+
+#[test]
+fn ids_sort_by_creation_within_a_millisecond_and_when_the_clock_goes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Stopped::default());
+    let engine = engine(clock.clone(), folder.path());
+    let mut ids = Vec::new();
+    for now in [1_000_000, 1_000_001, 999_000] {
+        clock.0.store(now, Ordering::Relaxed);
+        ids.extend((0..6_000).map(|_| engine.id(RunId::new).to_string()));
+    }
+    assert!(ids.is_sorted_by(|one, next| one < next));
+}
