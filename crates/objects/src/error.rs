@@ -15,7 +15,9 @@ pub enum Error {
         limit: u64,
     },
     /// The stream was shorter than was said; nothing was stored.
-    #[error("{got} bytes were sent instead of the {said} that were announced: the file changed, or was cut short")]
+    #[error(
+        "{got} bytes were sent instead of the {said} that were announced: the file changed, or was cut short"
+    )]
     TooSmall {
         /// The size that was announced.
         said: u64,
@@ -23,7 +25,9 @@ pub enum Error {
         got: u64,
     },
     /// The bytes are others than was said; nothing was stored.
-    #[error("the bytes have the MD5 {got} instead of {said}, which was announced: the file changed, or was damaged on its way")]
+    #[error(
+        "the bytes have the MD5 {got} instead of {said}, which was announced: the file changed, or was damaged on its way"
+    )]
     WrongDigest {
         /// Hex MD5 that was announced.
         said: String,
@@ -65,7 +69,9 @@ pub enum Error {
     #[error("{0}")]
     Unavailable(String),
     /// The bucket does not exist.
-    #[error("the bucket `{bucket}` does not exist at {endpoint}: create it, or name another one in --objects s3://BUCKET/PREFIX")]
+    #[error(
+        "the bucket `{bucket}` does not exist at {endpoint}: create it, or name another one in --objects s3://BUCKET/PREFIX"
+    )]
     NoBucket {
         /// Its name.
         bucket: String,

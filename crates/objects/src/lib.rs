@@ -18,6 +18,7 @@ mod multipart;
 mod read;
 mod s3;
 mod sign;
+mod turns;
 mod write;
 
 pub use error::Error;
@@ -25,7 +26,7 @@ use folder::Folder;
 pub use key::check_key;
 pub use location::{Credentials, FolderSigning, Location};
 use s3::S3;
-pub use sign::{SignedGet, SignedPart, SignedPut, SignedRequest};
+pub use sign::{SignedGet, SignedPart, SignedPut, SignedRequest, attachment};
 
 /// The bytes of an object, in order.
 pub type ByteStream = BoxStream<'static, Result<Bytes, Error>>;
@@ -109,9 +110,9 @@ impl Objects {
             Location::Folder { path, signing } => {
                 Backend::Folder(Arc::new(Folder::open(path.clone())?), Some(signing.clone()))
             }
-            Location::S3 { bucket, prefix, endpoint, region, credentials, path_style } => Backend::S3(Arc::new(
-                S3::open(bucket, prefix, endpoint.as_deref(), region, credentials, *path_style)?,
-            )),
+            Location::S3 { bucket, prefix, endpoint, region, credentials, path_style } => Backend::S3(
+                Arc::new(S3::open(bucket, prefix, endpoint.as_deref(), region, credentials, *path_style)?),
+            ),
         };
         Ok(Self { backend })
     }
@@ -219,7 +220,13 @@ impl Objects {
     }
 
     /// A signed PUT of exactly these many bytes with this MD5, at most [`PUT_MAX`].
-    pub fn presign_put(&self, key: &str, size: u64, md5: [u8; 16], expires_in_s: i64) -> Result<Signed, Error> {
+    pub fn presign_put(
+        &self,
+        key: &str,
+        size: u64,
+        md5: [u8; 16],
+        expires_in_s: i64,
+    ) -> Result<Signed, Error> {
         check_key(key)?;
         let request = SignedRequest::Put(SignedPut { key: key.to_owned(), size, md5, part: None });
         self.presign(&request, expires_in_s)
@@ -274,7 +281,7 @@ impl Objects {
     pub async fn abort_multipart(&self, key: &str, upload: &str) -> Result<(), Error> {
         check_key(key)?;
         match &self.backend {
-            Backend::Folder(folder, _) => multipart::abort(folder, upload).await,
+            Backend::Folder(folder, _) => multipart::abort(folder, key, upload).await,
             Backend::S3(s3) => s3.abort_multipart(key, upload).await,
         }
     }

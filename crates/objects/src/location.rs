@@ -71,7 +71,8 @@ impl fmt::Debug for Credentials {
     }
 }
 
-const FORM: &str = "write s3://BUCKET/PREFIX?endpoint=URL&region=NAME&path_style=true, all but the bucket as needed";
+const FORM: &str =
+    "write s3://BUCKET/PREFIX?endpoint=URL&region=NAME&path_style=true, all but the bucket as needed";
 /// What S3 stores that have no regions are given.
 const REGION: &str = "us-east-1";
 
@@ -79,7 +80,9 @@ impl Location {
     /// Reads `s3://bucket/prefix?endpoint=https://...&region=...&path_style=true`. The style defaults to the path
     /// with an `endpoint`, and to the host's name at Amazon.
     pub fn parse(text: &str, credentials: Credentials) -> Result<Self, Error> {
-        let wrong = |reason: &str| Error::Location(format!("`{text}` does not say where objects are: {reason}; {FORM}"));
+        let wrong = |reason: &str| {
+            Error::Location(format!("`{text}` does not say where objects are: {reason}; {FORM}"))
+        };
         let rest = text.strip_prefix("s3://").ok_or_else(|| wrong("it does not begin with s3://"))?;
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
@@ -95,7 +98,12 @@ impl Location {
         let pairs = Url::parse(&format!("http://x/?{query}")).map_err(|error| wrong(&error.to_string()))?;
         for (name, value) in pairs.query_pairs() {
             match (&*name, &*value) {
-                ("endpoint", url) => endpoint = Some(endpoint_of(url).ok_or_else(|| wrong("its endpoint is no http:// or https:// address"))?),
+                ("endpoint", url) => {
+                    endpoint = Some(
+                        endpoint_of(url)
+                            .ok_or_else(|| wrong("its endpoint is no http:// or https:// address"))?,
+                    )
+                }
                 ("region", "") => {}
                 ("region", name) => region = Some(name.to_owned()),
                 ("path_style", "true") => path_style = Some(true),
@@ -122,13 +130,17 @@ impl Location {
 
 fn is_bucket(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    (3..=63).contains(&name.len()) && name.bytes().all(allowed) && !name.contains("..") && !name.starts_with('.')
+    (3..=63).contains(&name.len())
+        && name.bytes().all(allowed)
+        && !name.contains("..")
+        && !name.starts_with('.')
 }
 
 fn endpoint_of(text: &str) -> Option<String> {
     let url = Url::parse(text).ok()?;
     let plain = ["http", "https"].contains(&url.scheme()) && url.has_host() && url.query().is_none();
-    (plain && url.username().is_empty() && url.password().is_none()).then(|| text.trim_end_matches('/').to_owned())
+    (plain && url.username().is_empty() && url.password().is_none())
+        .then(|| text.trim_end_matches('/').to_owned())
 }
 
 #[cfg(test)]
@@ -154,7 +166,8 @@ mod tests {
 
     #[test]
     fn the_region_comes_from_the_account_when_the_address_has_none() {
-        for (account_region, expected) in [(Some("eu-north-1".to_owned()), "eu-north-1"), (None, "us-east-1")] {
+        for (account_region, expected) in [(Some("eu-north-1".to_owned()), "eu-north-1"), (None, "us-east-1")]
+        {
             let account = Credentials { region: account_region, ..account() };
             let Location::S3 { region, path_style, prefix, endpoint: None, .. } =
                 Location::parse("s3://models", account).unwrap()

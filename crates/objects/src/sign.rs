@@ -1,7 +1,10 @@
 //! Addresses that carry their own right: what may be done with which object until when, under an HMAC of this
 //! server's key. Never trusts a word of an address before the HMAC over all of them was compared.
 
-use base64::{Engine as _, engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD}};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::header::{CONTENT_LENGTH, HeaderMap};
@@ -14,7 +17,8 @@ use crate::{Error, FolderSigning, GetAs, Signed, check_key, hex};
 const ROUTE: &str = "/objects/";
 /// What no client needs to write otherwise.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-const PLAIN_PATH: &AsciiSet = &PLAIN.remove(b'/');
+/// The same, for a path.
+pub(crate) const PLAIN_PATH: &AsciiSet = &PLAIN.remove(b'/');
 
 /// What a signed address allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +71,9 @@ impl SignedRequest {
     /// Path and query without the signature: the one way to write this request, so what is signed.
     fn written(&self, expires_at: Millis) -> String {
         let (key, mut pairs) = match self {
-            Self::Get(SignedGet { key, get }) => (key, vec![("name", get.name.clone()), ("type", get.content_type.clone())]),
+            Self::Get(SignedGet { key, get }) => {
+                (key, vec![("name", get.name.clone()), ("type", get.content_type.clone())])
+            }
             Self::Put(put) => {
                 let part = put.part.as_ref();
                 let pairs = vec![
@@ -97,7 +103,11 @@ pub(crate) fn put_headers(put: &SignedPut) -> Vec<(String, String)> {
 }
 
 /// Signs the request.
-pub(crate) fn address(signing: &FolderSigning, request: &SignedRequest, expires_at: Millis) -> Result<Signed, Error> {
+pub(crate) fn address(
+    signing: &FolderSigning,
+    request: &SignedRequest,
+    expires_at: Millis,
+) -> Result<Signed, Error> {
     let Some(url) = signing.url.get() else {
         return Err(Error::Unavailable("the server does not listen yet: try again in a moment".to_owned()));
     };
@@ -108,7 +118,11 @@ pub(crate) fn address(signing: &FolderSigning, request: &SignedRequest, expires_
         SignedRequest::Put(put) => put_headers(put),
     };
     Ok(Signed {
-        url: format!("{}{written}&signature={}", url.trim_end_matches('/'), URL_SAFE_NO_PAD.encode(signature)),
+        url: format!(
+            "{}{written}&signature={}",
+            url.trim_end_matches('/'),
+            URL_SAFE_NO_PAD.encode(signature)
+        ),
         method: request.method(),
         headers,
         expires_at,
@@ -145,7 +159,9 @@ fn check_headers(put: &SignedPut, headers: &HeaderMap) -> Result<(), Error> {
     let given = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let wanted = STANDARD.encode(put.md5);
     if given("content-md5") != Some(&wanted) {
-        return Err(Error::Denied(format!("this address is for the header `Content-MD5: {wanted}`: send it exactly so")));
+        return Err(Error::Denied(format!(
+            "this address is for the header `Content-MD5: {wanted}`: send it exactly so"
+        )));
     }
     match given(CONTENT_LENGTH.as_str()).map(str::parse::<u64>) {
         Some(Ok(length)) if length > put.size => Err(Error::TooLarge { limit: put.size }),
@@ -234,4 +250,12 @@ pub(crate) fn from_hex(text: &str) -> Option<[u8; 16]> {
         *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
     }
     Some(bytes)
+}
+
+/// The header `Content-Disposition` that saves under this name, whatever letters it has.
+pub fn attachment(name: &str) -> String {
+    let plain =
+        |letter: char| if letter.is_ascii_alphanumeric() || "-_. ".contains(letter) { letter } else { '_' };
+    let fallback: String = name.chars().map(plain).collect();
+    format!("attachment; filename=\"{fallback}\"; filename*=UTF-8''{}", utf8_percent_encode(name, PLAIN))
 }

@@ -1,4 +1,4 @@
-//! Writing an object: staged, hashed on the way, made durable, then renamed into place.
+//! Writing an object in a folder: staged, hashed on the way, made durable, then renamed into place.
 
 use std::{
     fs::File,
@@ -13,18 +13,20 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use md5::Md5;
 use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
 
 use crate::{Error, Put, blocking, folder::Folder, hex};
 
 /// Chunks are gathered to about this size before they go to the disk.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Bytes on their way; dropped without [`Staged::publish`], they leave nothing behind.
-pub(crate) struct Staged {
+/// Bytes on their way; dropped without being published, they leave nothing behind.
+pub(crate) struct Staged<Hash> {
     file: StagedFile,
     handle: File,
-    hash: Sha256,
+    hash: Hash,
     size: u64,
 }
 
@@ -41,26 +43,72 @@ impl Drop for StagedFile {
 }
 
 /// Takes in the whole stream, at most `limit` bytes.
-pub(crate) async fn stage<S, E>(folder: &Arc<Folder>, stream: S, limit: u64) -> Result<Staged, Error>
+pub(crate) async fn stage<S, E>(folder: &Arc<Folder>, stream: S, limit: u64) -> Result<Staged<Sha256>, Error>
 where
     S: Stream<Item = Result<Bytes, E>> + Send,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let folder = Arc::clone(folder);
-    // The disk writes one batch while the next one is gathered.
-    let mut writing = tokio::task::spawn_blocking(move || Staged::create(folder));
+    fill(move || Staged::create(folder), Staged::append, stream, limit, &Notify::new()).await
+}
+
+/// Makes exactly the bytes that were announced the object `key`; others are not stored.
+pub(crate) async fn put_exactly<S, E>(
+    folder: &Arc<Folder>,
+    key: &str,
+    size: u64,
+    md5: [u8; 16],
+    stream: S,
+) -> Result<(), Error>
+where
+    S: Stream<Item = Result<Bytes, E>> + Send,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let folder = Arc::clone(folder);
+    let staged: Staged<Md5> =
+        fill(move || Staged::create(folder), Staged::append, stream, size, &Notify::new()).await?;
+    check(size, &md5, staged.size, &staged.hash)?;
+    let (file, handle, key) = (staged.file, staged.handle, key.to_owned());
+    blocking(move || publish(&file, &handle, &key)).await
+}
+
+/// Whether what came is what was announced.
+pub(crate) fn check(said: u64, md5: &[u8; 16], got: u64, hash: &Md5) -> Result<(), Error> {
+    if got < said {
+        return Err(Error::TooSmall { said, got });
+    }
+    let digest = hash.clone().finalize();
+    if digest[..] == md5[..] { Ok(()) } else { Err(Error::WrongDigest { said: hex(md5), got: hex(&digest) }) }
+}
+
+/// Passes the stream to `append` in batches, on the threads that wait for the disk: it writes one batch while the
+/// next one is gathered. Never two at once, and also when this is dropped the sink goes only after its last batch.
+pub(crate) async fn fill<T, S, E>(
+    open: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    append: fn(&mut T, &[Bytes]) -> Result<(), Error>,
+    stream: S,
+    limit: u64,
+    stop: &Notify,
+) -> Result<T, Error>
+where
+    T: Send + 'static,
+    S: Stream<Item = Result<Bytes, E>> + Send,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut writing = tokio::task::spawn_blocking(open);
     let mut stream = pin!(stream);
     let mut batch = Vec::new();
     let mut batch_bytes = 0;
     let mut size: u64 = 0;
     loop {
-        let chunk = match stream.next().await {
-            Some(Ok(chunk)) => Some(chunk),
-            Some(Err(error)) => return Err(Error::Interrupted(error.into())),
-            None => None,
+        let chunk = tokio::select! {
+            biased;
+            () = stop.notified() => return Err(Error::Superseded),
+            chunk = stream.next() => chunk,
         };
         let ended = chunk.is_none();
         if let Some(chunk) = chunk {
+            let chunk = chunk.map_err(|error| Error::Interrupted(error.into()))?;
             size += chunk.len() as u64;
             if size > limit {
                 return Err(Error::TooLarge { limit });
@@ -69,10 +117,10 @@ where
             batch.push(chunk);
         }
         if ended || batch_bytes >= BATCH_BYTES {
-            let mut staged = joined(writing.await)?;
+            let mut sink = joined(writing.await)?;
             let full = std::mem::take(&mut batch);
             batch_bytes = 0;
-            writing = tokio::task::spawn_blocking(move || staged.append(&full).map(|()| staged));
+            writing = tokio::task::spawn_blocking(move || append(&mut sink, &full).map(|()| sink));
         }
         if ended {
             return joined(writing.await);
@@ -87,15 +135,20 @@ fn joined<T>(result: Result<T, tokio::task::JoinError>) -> T {
     }
 }
 
-impl Staged {
+/// A name that no other write under way has.
+pub(crate) fn unique_name() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    // The time keeps apart processes that share the place from machines of their own (same pid).
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{nanos}-{}-{count}", std::process::id())
+}
+
+impl<Hash: Digest> Staged<Hash> {
     fn create(folder: Arc<Folder>) -> Result<Self, Error> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        // The time keeps apart processes that share the folder from machines of their own (same pid).
-        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{nanos}-{}-{count}", std::process::id());
+        let name = unique_name();
         let handle = folder.create_staged(&name)?;
-        Ok(Self { file: StagedFile { folder, name }, handle, hash: Sha256::new(), size: 0 })
+        Ok(Self { file: StagedFile { folder, name }, handle, hash: Hash::new(), size: 0 })
     }
 
     fn append(&mut self, chunks: &[Bytes]) -> Result<(), Error> {
@@ -107,24 +160,19 @@ impl Staged {
         }
         Ok(())
     }
+}
 
+impl Staged<Sha256> {
     /// Makes the bytes the object that `name` says, given their digest.
     pub(crate) async fn publish(self, name: impl FnOnce(&str) -> String) -> Result<Put, Error> {
         let Self { file, handle, hash, size } = self;
         let sha256 = hex(&hash.finalize());
         let put = Put { key: name(&sha256), size, sha256 };
-        blocking(move || {
-            handle.sync_all().map_err(|error| file.folder.fail("store", &put.key, error))?;
-            file.folder.publish(&file.name, &put.key)?;
-            Ok(put)
-        })
-        .await
+        blocking(move || publish(&file, &handle, &put.key).map(|()| put)).await
     }
 }
 
-pub(crate) async fn put_exactly<S, E>(_: &Arc<Folder>, _: &str, _: u64, _: [u8; 16], _: S) -> Result<(), Error>
-where
-    S: Stream<Item = Result<Bytes, E>> + Send,
-{
-    Err(Error::Unavailable("signed writes come with the next commit".into()))
+fn publish(file: &StagedFile, handle: &File, key: &str) -> Result<(), Error> {
+    handle.sync_all().map_err(|error| file.folder.fail("store", key, error))?;
+    file.folder.publish(&file.name, key)
 }
