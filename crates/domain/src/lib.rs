@@ -4,6 +4,7 @@
 //! Everything above reads these types; nothing here knows a database, a process or HTTP.
 
 pub mod blueprint;
+pub mod checkpoint;
 pub mod fields;
 pub mod filter;
 pub mod id;
@@ -17,5 +18,5 @@ pub mod time;
 pub mod token;
 
 pub use fields::FieldErrors;
-pub use id::{BlueprintId, JobId, ProjectId, RunId, TokenId};
+pub use id::{BlueprintId, FileSetId, JobId, ProjectId, RunId, TokenId};
 pub use time::Millis;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Life;
 use crate::{
+    checkpoint::Retention,
     id::{BlueprintId, JobId, ProjectId, RunId},
     job::{Exit, RetryOn, StreamLengths},
     record::Progress,
@@ -74,6 +75,9 @@ pub struct Spec {
     /// After which failures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_on: Option<Vec<RetryOn>>,
+    /// Which checkpoints are kept; `None`: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoints: Option<Retention>,
 }
 
 /// A run.

@@ -213,6 +213,7 @@ fn spec(spec: RunSpec) -> Spec {
         max_run_time_s: spec.max_run_time_s,
         retries: spec.retries,
         retry_on: spec.retry_on,
+        checkpoints: spec.checkpoints,
     }
 }
 
@@ -226,6 +227,7 @@ fn wire_spec(spec: Spec) -> RunSpec {
         max_run_time_s: spec.max_run_time_s,
         retries: spec.retries,
         retry_on: spec.retry_on,
+        checkpoints: spec.checkpoints,
     }
 }
 
