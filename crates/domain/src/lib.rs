@@ -10,6 +10,7 @@ pub mod filter;
 pub mod id;
 pub mod job;
 pub mod metric;
+pub mod progress;
 pub mod quantity;
 pub mod record;
 pub mod resources;

@@ -10,7 +10,7 @@ use crate::{
     checkpoint::Retention,
     id::{BlueprintId, JobId, ProjectId, RunId},
     job::{Exit, RetryOn, StreamLengths},
-    record::Progress,
+    progress::Operation,
     resources::Resources,
     time::Millis,
 };
@@ -116,7 +116,7 @@ pub struct Run {
     /// Notes.
     pub notes: Option<String>,
     /// Operations under way.
-    pub progress: Vec<Progress>,
+    pub progress: Vec<Operation>,
     /// When progress was last reported.
     pub progress_updated_at: Option<Millis>,
     /// Status, epoch, stop, retries.
@@ -167,4 +167,11 @@ pub struct Event {
     pub status: super::Status,
     /// What there is to say.
     pub details: Map<String, Value>,
+}
+
+impl Event {
+    /// Its id, made of what it has: unique, and sorts by creation within the run.
+    pub fn id(&self) -> String {
+        format!("{}-{:08}", self.run_id, self.sequence)
+    }
 }
