@@ -3,11 +3,13 @@ use proptest::prelude::*;
 use super::*;
 
 fn any_retention() -> impl Strategy<Value = Retention> {
-    let best = (prop_oneof![Just(Mode::Min), Just(Mode::Max)], 1i64..4)
-        .prop_map(|(mode, count)| KeepBest { tag: "loss".into(), mode, count });
-    (proptest::option::of(1i64..5), proptest::option::of(best), proptest::option::of(1i64..7)).prop_map(
-        |(keep_last, keep_best, keep_every)| Retention { keep_last, keep_best, keep_every },
-    )
+    let best = (prop_oneof![Just(Mode::Min), Just(Mode::Max)], 1i64..4).prop_map(|(mode, count)| KeepBest {
+        tag: "loss".into(),
+        mode,
+        count,
+    });
+    (proptest::option::of(1i64..5), proptest::option::of(best), proptest::option::of(1i64..7))
+        .prop_map(|(keep_last, keep_best, keep_every)| Retention { keep_last, keep_best, keep_every })
 }
 
 /// A run's checkpoints, newest first; ids are their places.
@@ -119,7 +121,22 @@ fn ordinary_paths_of_files_pass() {
 fn paths_that_lead_out_of_the_folder_are_refused_by_name() {
     let long = "x/".repeat(400) + "x";
     let part = "x".repeat(256);
-    for path in ["", "/", "/etc/passwd", "..", "../x", "a/../b", "a/..", "./a", "a//b", "a/", "a\0", "a\nb", &long, &part] {
+    for path in [
+        "",
+        "/",
+        "/etc/passwd",
+        "..",
+        "../x",
+        "a/../b",
+        "a/..",
+        "./a",
+        "a//b",
+        "a/",
+        "a\0",
+        "a\nb",
+        &long,
+        &part,
+    ] {
         let error = check_path(path).unwrap_err().to_string();
         assert!(error.contains("cannot be the path of a file"), "{error}");
     }
