@@ -22,10 +22,10 @@ from runyard import (
 # What a program may import from the toolkit.
 TOOLKIT = """
     CheckpointNotFoundError DatumNotFoundError ModelNotFoundError RunContextInterruptedError RunContext
-    local_run_context SaveProgressDict ProgressSaver MemoryProgressSaver SaveMetricDict MetricSaver MemoryMetricSaver
-    CheckpointManager LocalFileCheckpointManager ConfigLoader FileConfigLoader MemoryConfigLoader ModelLoader LocalFileModelLoader
-    DatasetSnapshot Model Checkpoint ModelConfigDict upload_directory_to_s3 download_directory_from_s3 DatasetFetcher
-    LocalFileDatasetFetcher SnapshotDict DatumMetadataDict
+    local_run_context SaveProgressDict ProgressSaver MemoryProgressSaver SaveMetricDict MetricSaver
+    MemoryMetricSaver CheckpointManager LocalFileCheckpointManager ConfigLoader FileConfigLoader MemoryConfigLoader
+    ModelLoader LocalFileModelLoader DatasetSnapshot Model Checkpoint ModelConfigDict upload_directory_to_s3
+    download_directory_from_s3 DatasetFetcher LocalFileDatasetFetcher SnapshotDict DatumMetadataDict
 """
 
 
