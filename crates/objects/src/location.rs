@@ -99,10 +99,8 @@ impl Location {
         for (name, value) in pairs.query_pairs() {
             match (&*name, &*value) {
                 ("endpoint", url) => {
-                    endpoint = Some(
-                        endpoint_of(url)
-                            .ok_or_else(|| wrong("its endpoint is no http:// or https:// address"))?,
-                    )
+                    let read = endpoint_of(url);
+                    endpoint = Some(read.ok_or_else(|| wrong("its endpoint is no http(s):// address"))?);
                 }
                 ("region", "") => {}
                 ("region", name) => region = Some(name.to_owned()),

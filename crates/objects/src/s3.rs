@@ -130,6 +130,8 @@ impl S3 {
         let mut ask = self.bucket.list_objects_v2(Some(&self.account));
         let below = if prefix.is_empty() { self.prefix.clone() } else { format!("{}{prefix}/", self.prefix) };
         ask.with_prefix(below);
+        // Some stores say that they encode and do not. Our keys have no letter that XML cannot carry.
+        ask.query_mut().remove("encoding-type");
         ask
     }
 

@@ -166,9 +166,8 @@ fn check_headers(put: &SignedPut, headers: &HeaderMap) -> Result<(), Error> {
     match given(CONTENT_LENGTH.as_str()).map(str::parse::<u64>) {
         Some(Ok(length)) if length > put.size => Err(Error::TooLarge { limit: put.size }),
         Some(Ok(length)) if length < put.size => Err(Error::TooSmall { said: put.size, got: length }),
-        Some(Ok(_)) => Ok(()),
-        // Sent in chunks: the bytes are counted as they come.
-        None => Ok(()),
+        // Without a length it is sent in chunks: the bytes are counted as they come.
+        Some(Ok(_)) | None => Ok(()),
         Some(Err(_)) => Err(Error::Denied("the header Content-Length is no number".to_owned())),
     }
 }
@@ -259,3 +258,6 @@ pub fn attachment(name: &str) -> String {
     let fallback: String = name.chars().map(plain).collect();
     format!("attachment; filename=\"{fallback}\"; filename*=UTF-8''{}", utf8_percent_encode(name, PLAIN))
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,8 @@ impl S3 {
         let mut ask = Ask::new("read", key, sign(&self.bucket.get_object(Some(&self.account), &full)));
         let whole = range == (0..u64::MAX);
         if !whole {
-            let bytes = format!("bytes={}-{}", range.start, range.end - 1);
+            let end = if range.end == u64::MAX { String::new() } else { (range.end - 1).to_string() };
+            let bytes = format!("bytes={}-{end}", range.start);
             ask = ask.headers(vec![("range".to_owned(), bytes)]);
         }
         let response = match self.send(Method::GET, ask).await {

@@ -25,10 +25,7 @@ impl S3 {
             quoted.iter().map(String::as_str),
         );
         let ask = Ask::new("complete", key, sign(&action)).body(action.body());
-        let failed = match self.send_for_text(Method::POST, ask).await {
-            Err(failed) => failed,
-            Ok(_) => return Ok(()),
-        };
+        let Err(failed) = self.send_for_text(Method::POST, ask).await else { return Ok(()) };
         // An earlier call may have done it, and its answer was lost: then the object is there. Stores that make the
         // ETag as Amazon does show even whether it is this very one.
         match self.head(key).await {
