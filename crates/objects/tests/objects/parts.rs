@@ -74,7 +74,7 @@ async fn an_address_that_has_expired_is_refused() {
 
 #[tokio::test]
 async fn what_cannot_be_stored_is_not_signed() {
-    let (_folder, objects) = store();
+    let (folder, objects) = store();
     for key in ["../a", "/a", ".staging/a", ".multipart/a", "a/../../b", ""] {
         assert!(matches!(objects.presign_get(key, 60, &GetAs::default()), Err(Error::InvalidKey { .. })));
         assert!(matches!(objects.presign_put(key, 1, [0; 16], 60), Err(Error::InvalidKey { .. })));
@@ -91,7 +91,7 @@ async fn what_cannot_be_stored_is_not_signed() {
         let refused = objects.presign_part("a", unknown, 1, 1, [0; 16], 60);
         assert!(matches!(refused, Err(Error::NoUpload { .. })), "{unknown}");
     }
-    let unsigned = Objects::open_folder(_folder.path().join("plain")).unwrap();
+    let unsigned = Objects::open_folder(folder.path().join("plain")).unwrap();
     assert!(matches!(unsigned.presign_put("a", 1, [0; 16], 60), Err(Error::NoSigning)));
 }
 
