@@ -12,7 +12,7 @@ use runyard_domain::{
 use runyard_store::{self as store, Tx};
 
 use crate::{
-    Actor, Engine, Error, Result, metric,
+    Actor, Engine, Error, Result, file_set, metric,
     run::{announce, transition, visible},
 };
 
@@ -180,6 +180,7 @@ pub async fn end(
             if Stream::ALL.into_iter().any(|stream| job.lengths.of(stream) < lengths.of(stream)) {
                 return Err(Error::Incomplete { stored: job.lengths });
             }
+            file_set::end_job(tx, &run, job.id, now)?;
             let effects = transition(tx, &mut run, &Cause::Ended { exit: exit.clone() }, now)?;
             Ok((state(&run, &job, now), run.id, effects))
         })

@@ -7,6 +7,7 @@ pub mod blueprint;
 pub mod clock;
 pub mod error;
 pub mod event;
+pub mod file_set;
 pub mod garbage;
 mod idempotent;
 pub mod job;
