@@ -5,7 +5,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use md5::{Digest, Md5};
+use md5::Md5;
 
 use crate::{
     Error, PART_MIN, PARTS_MAX, PUT_MAX, SignedPart, SignedPut, SignedRequest, blocking,
@@ -22,7 +22,7 @@ use crate::{
     key::MULTIPART,
     sign::from_hex,
     turns::Turn,
-    write::{check, fill, unique_name},
+    write::{Body, check, fill, unique_name},
 };
 
 /// An upload that nothing was added to for this long was given up.
@@ -166,10 +166,7 @@ struct Writing {
     folder: Arc<Folder>,
     place: Place,
     marker: Marker,
-    data: File,
-    offset: u64,
-    hash: Md5,
-    size: u64,
+    body: Body<Md5>,
     _turn: Turn,
 }
 
@@ -199,12 +196,9 @@ where
     };
     let writing = Writing {
         folder: Arc::clone(folder),
-        offset: (marker.number as u64 - 1) * place.part_size,
+        body: Body::new(data, (marker.number as u64 - 1) * place.part_size),
         place,
         marker,
-        data,
-        hash: Md5::new(),
-        size: 0,
         _turn: turn,
     };
     let written = fill(move || Ok(writing), Writing::append, stream, put.size, &stop).await?;
@@ -250,19 +244,14 @@ where
 
 impl Writing {
     fn append(&mut self, chunks: &[Bytes]) -> Result<(), Error> {
-        for chunk in chunks {
-            let written = self.data.write_all_at(chunk, self.offset + self.size);
-            written.map_err(|error| self.place.fail(&self.folder, "store a part of", error))?;
-            self.hash.update(chunk);
-            self.size += chunk.len() as u64;
-        }
-        Ok(())
+        let written = self.body.append(chunks);
+        written.map_err(|error| self.place.fail(&self.folder, "store a part of", error))
     }
 
     fn finish(self) -> Result<(), Error> {
-        check(self.marker.size, &self.marker.md5, self.size, &self.hash)?;
+        check(self.marker.size, &self.marker.md5, &self.body)?;
         let mark = || {
-            self.data.sync_data()?;
+            self.body.file.sync_data()?;
             let marker = self.place.path.join(self.marker.name());
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(marker)?;
             sync_folder(&self.place.path)

@@ -2,7 +2,8 @@
 
 use std::{
     fs::File,
-    io::Write,
+    io,
+    os::unix::fs::FileExt,
     pin::pin,
     sync::{
         Arc,
@@ -22,12 +23,18 @@ use crate::{Error, Put, blocking, folder::Folder, hex};
 /// Chunks are gathered to about this size before they go to the disk.
 const BATCH_BYTES: usize = 1 << 20;
 
+/// Bytes that are written to a file from an offset on, hashed meanwhile.
+pub(crate) struct Body<Hash> {
+    pub(crate) file: File,
+    pub(crate) hash: Hash,
+    pub(crate) size: u64,
+    offset: u64,
+}
+
 /// Bytes on their way; dropped without being published, they leave nothing behind.
 pub(crate) struct Staged<Hash> {
     file: StagedFile,
-    handle: File,
-    hash: Hash,
-    size: u64,
+    body: Body<Hash>,
 }
 
 /// Removes the staged file when it goes. After a publish the name is gone already, and this does nothing.
@@ -67,17 +74,17 @@ where
     let folder = Arc::clone(folder);
     let staged: Staged<Md5> =
         fill(move || Staged::create(folder), Staged::append, stream, size, &Notify::new()).await?;
-    check(size, &md5, staged.size, &staged.hash)?;
-    let (file, handle, key) = (staged.file, staged.handle, key.to_owned());
-    blocking(move || publish(&file, &handle, &key)).await
+    check(size, &md5, &staged.body)?;
+    let (Staged { file, body }, key) = (staged, key.to_owned());
+    blocking(move || publish(&file, &body.file, &key)).await
 }
 
 /// Whether what came is what was announced.
-pub(crate) fn check(said: u64, md5: &[u8; 16], got: u64, hash: &Md5) -> Result<(), Error> {
-    if got < said {
-        return Err(Error::TooSmall { said, got });
+pub(crate) fn check(said: u64, md5: &[u8; 16], body: &Body<Md5>) -> Result<(), Error> {
+    if body.size < said {
+        return Err(Error::TooSmall { said, got: body.size });
     }
-    let digest = hash.clone().finalize();
+    let digest = body.hash.clone().finalize();
     if digest[..] == md5[..] { Ok(()) } else { Err(Error::WrongDigest { said: hex(md5), got: hex(&digest) }) }
 }
 
@@ -144,31 +151,46 @@ pub(crate) fn unique_name() -> String {
     format!("{nanos}-{}-{count}", std::process::id())
 }
 
-impl<Hash: Digest> Staged<Hash> {
+impl<Hash: Digest + Send> Body<Hash> {
+    pub(crate) fn new(file: File, offset: u64) -> Self {
+        Self { file, hash: Hash::new(), size: 0, offset }
+    }
+
+    /// Writes and hashes the chunks, each on a thread of its own: of the two, neither waits for the other.
+    pub(crate) fn append(&mut self, chunks: &[Bytes]) -> io::Result<()> {
+        let (file, hash, mut at) = (&self.file, &mut self.hash, self.offset + self.size);
+        std::thread::scope(|threads| {
+            threads.spawn(move || chunks.iter().for_each(|chunk| hash.update(chunk)));
+            for chunk in chunks {
+                file.write_all_at(chunk, at)?;
+                at += chunk.len() as u64;
+            }
+            Ok::<_, io::Error>(())
+        })?;
+        self.size = at - self.offset;
+        Ok(())
+    }
+}
+
+impl<Hash: Digest + Send> Staged<Hash> {
     fn create(folder: Arc<Folder>) -> Result<Self, Error> {
         let name = unique_name();
-        let handle = folder.create_staged(&name)?;
-        Ok(Self { file: StagedFile { folder, name }, handle, hash: Hash::new(), size: 0 })
+        let body = Body::new(folder.create_staged(&name)?, 0);
+        Ok(Self { file: StagedFile { folder, name }, body })
     }
 
     fn append(&mut self, chunks: &[Bytes]) -> Result<(), Error> {
-        for chunk in chunks {
-            let written = self.handle.write_all(chunk);
-            written.map_err(|error| self.file.folder.fail("store", &self.file.name, error))?;
-            self.hash.update(chunk);
-            self.size += chunk.len() as u64;
-        }
-        Ok(())
+        self.body.append(chunks).map_err(|error| self.file.folder.fail("store", &self.file.name, error))
     }
 }
 
 impl Staged<Sha256> {
     /// Makes the bytes the object that `name` says, given their digest.
     pub(crate) async fn publish(self, name: impl FnOnce(&str) -> String) -> Result<Put, Error> {
-        let Self { file, handle, hash, size } = self;
-        let sha256 = hex(&hash.finalize());
-        let put = Put { key: name(&sha256), size, sha256 };
-        blocking(move || publish(&file, &handle, &put.key).map(|()| put)).await
+        let Self { file, body } = self;
+        let sha256 = hex(&body.hash.finalize());
+        let put = Put { key: name(&sha256), size: body.size, sha256 };
+        blocking(move || publish(&file, &body.file, &put.key).map(|()| put)).await
     }
 }
 
