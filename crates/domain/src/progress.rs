@@ -33,7 +33,8 @@ impl Operation {
 
     /// The same operation a report later; from the beginning when it fell back or counts in something else.
     fn go_on(mut self, reported: Progress, now: Millis) -> Self {
-        let (Some(value), Some(Sample(at, before))) = (number(&reported.value), self.samples.last().copied()) else {
+        let (Some(value), Some(Sample(at, before))) = (number(&reported.value), self.samples.last().copied())
+        else {
             return Self::begin(reported, now);
         };
         if value < before || reported.units != self.reported.units {
@@ -82,11 +83,12 @@ fn number(number: &serde_json::Number) -> Option<f64> {
 
 /// What was known of the operations, and what is reported of them now: those that are not reported any more are gone.
 pub fn advance(known: &[Operation], reported: Vec<Progress>, now: Millis) -> Vec<Operation> {
-    let go_on = |progress: Progress| {
-        match known.iter().find(|known| known.reported.operation == progress.operation) {
-            Some(known) => known.clone().go_on(progress, now),
-            None => Operation::begin(progress, now),
-        }
+    let go_on = |progress: Progress| match known
+        .iter()
+        .find(|known| known.reported.operation == progress.operation)
+    {
+        Some(known) => known.clone().go_on(progress, now),
+        None => Operation::begin(progress, now),
     };
     reported.into_iter().map(go_on).collect()
 }
@@ -123,7 +125,8 @@ mod tests {
     #[test]
     fn the_rate_is_that_of_the_last_quarter() {
         // A fast start, and ten times slower since.
-        let operation = after(2_000, 1_000, |i| if i < 1000.0 { i * 0.05 } else { 50.0 + (i - 1000.0) * 0.005 });
+        let operation =
+            after(2_000, 1_000, |i| if i < 1000.0 { i * 0.05 } else { 50.0 + (i - 1000.0) * 0.005 });
         let rate = operation.rate_per_s().unwrap();
         assert!((rate - 0.005).abs() < 1e-4, "{rate}");
         assert!(operation.samples.len() <= KEPT);

@@ -31,6 +31,7 @@ fn engine(clock: Arc<Stopped>, folder: &std::path::Path) -> Engine {
             cache_dir: folder.to_owned(),
             server_id: "test".to_owned(),
             key: [0; 32],
+            max_log_bytes: log::DEFAULT_MAX_BYTES,
         },
         waiting: std::sync::Mutex::default(),
         last_id: std::sync::Mutex::default(),

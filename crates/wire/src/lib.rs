@@ -10,6 +10,7 @@ pub mod error;
 pub mod event;
 pub mod file;
 pub mod job;
+pub mod log;
 pub mod metric;
 pub mod project;
 pub mod run;

@@ -211,6 +211,15 @@ pub struct Progress {
     pub final_value: serde_json::Number,
     /// Of what.
     pub units: String,
+    /// When it was first reported, in epoch milliseconds; answers only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<i64>,
+    /// Units per second of late, once that is known; answers only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_per_s: Option<f64>,
+    /// Seconds from `progress_updated_at` to the end, if it goes on like this; answers only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<f64>,
 }
 
 /// Replaces the progress of a run.

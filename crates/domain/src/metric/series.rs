@@ -54,7 +54,11 @@ impl Grid {
     pub fn new(from: i64, to: i64, buckets: usize) -> Option<Self> {
         let buckets = buckets as u64;
         // With this width the last place is in the last bucket, and no interval is empty of integers.
-        (from <= to && buckets > 0).then(|| Self { from, to, width: (to.abs_diff(from) / buckets).saturating_add(1) })
+        (from <= to && buckets > 0).then(|| Self {
+            from,
+            to,
+            width: (to.abs_diff(from) / buckets).saturating_add(1),
+        })
     }
 
     /// The lowest place.
@@ -117,7 +121,15 @@ impl Summary {
     /// Of one point.
     pub fn of(x: i64, order: i64, value: f64) -> Self {
         let finite = value.is_finite().then_some(value);
-        Self { count: 1, gaps: i64::from(finite.is_none()), min: finite, max: finite, last: finite, last_x: x, order }
+        Self {
+            count: 1,
+            gaps: i64::from(finite.is_none()),
+            min: finite,
+            max: finite,
+            last: finite,
+            last_x: x,
+            order,
+        }
     }
 
     /// Of points in the order in which they were written; `None`: there are none.

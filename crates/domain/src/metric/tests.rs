@@ -81,8 +81,10 @@ fn a_chart_reads_the_same_points_from_fewer_columns() {
             let packed = pack(&points[..count]);
             let mut read = Vec::new();
             pack::unpack_along(&packed, axis, |x, value| read.push((x, value.to_bits()))).unwrap();
-            let expected: Vec<_> =
-                points[..count].iter().map(|point| (axis.of(point), point.value.as_f64().to_bits())).collect();
+            let expected: Vec<_> = points[..count]
+                .iter()
+                .map(|point| (axis.of(point), point.value.as_f64().to_bits()))
+                .collect();
             assert_eq!(read, expected);
             for end in 0..packed.len() {
                 assert!(pack::unpack_along(&packed[..end], axis, |_, _| ()).is_err(), "{count} {end}");
