@@ -18,7 +18,7 @@ use tower_http::{
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{api, app::App, auth, error::Problem, limits, observe, openapi::Document};
+use crate::{api, app::App, auth, error::Problem, limits, observe, openapi::{self, Document}};
 
 /// Routes that answer soon, routes that may take long, and routes that need no token.
 struct Routes {
@@ -38,7 +38,8 @@ fn routes() -> Routes {
 /// The OpenAPI document of all routes.
 pub(crate) fn document() -> utoipa::openapi::OpenApi {
     let Routes { soon, long, open } = routes();
-    OpenApiRouter::<App>::with_openapi(Document::openapi()).merge(soon).merge(long).merge(open).into_openapi()
+    let all = OpenApiRouter::<App>::with_openapi(Document::openapi()).merge(soon).merge(long).merge(open);
+    openapi::plain_wildcards(all.into_openapi())
 }
 
 /// The whole HTTP surface.
