@@ -8,6 +8,7 @@ mod data;
 mod error;
 mod limits;
 mod metrics;
+mod object;
 mod observe;
 mod openapi;
 mod query;
@@ -17,6 +18,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
+pub use runyard_objects::Credentials;
 pub use serve::{Error, Options, serve};
 
 /// The OpenAPI document of the native API, as pretty JSON.

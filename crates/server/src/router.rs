@@ -18,7 +18,7 @@ use tower_http::{
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{api, app::App, auth, error::Problem, limits, observe, openapi::{self, Document}};
+use crate::{api, app::App, auth, error::Problem, limits, object, observe, openapi::{self, Document}};
 
 /// Routes that answer soon, routes that may take long, and routes that need no token.
 struct Routes {
@@ -53,6 +53,7 @@ pub(crate) fn router(app: App) -> Router {
         .route_layer(middleware::from_fn_with_state(app.clone(), auth::authenticate));
     open.route_layer(timeout)
         .merge(closed)
+        .merge(object::router())
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(RequestBodyTimeoutLayer::new(limits::BODY_IDLE))

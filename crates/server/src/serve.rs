@@ -10,6 +10,7 @@ use std::{
 
 use axum::serve::ListenerExt;
 use runyard_engine::{self as engine, Engine};
+use runyard_objects::{Credentials, Location};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +25,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// `postgres://...`; `None`: SQLite in the data folder.
     pub database: Option<String>,
+    /// Where files go: `s3://bucket/prefix?endpoint=...`, and the account there. `None`: the data folder.
+    pub objects: Option<(String, Credentials)>,
     /// The binary that jobs are started with.
     pub runner: PathBuf,
     /// Offer no more than this to jobs, in thousandths of a core.
@@ -75,6 +78,9 @@ pub enum Error {
         /// What the system said.
         cause: io::Error,
     },
+    /// It cannot be read where files go.
+    #[error(transparent)]
+    Objects(#[from] runyard_objects::Error),
     /// The engine cannot be opened.
     #[error(transparent)]
     Engine(#[from] engine::Error),
@@ -89,6 +95,7 @@ pub async fn serve(
     ready: impl FnOnce(&str) + Send,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    let objects = options.objects.map(|(place, account)| Location::parse(&place, account)).transpose()?;
     let folder = Folder::open(&options.data)?;
     // From here on connections wait for their answer instead of being refused.
     let listener = bind(options.listen).await?;
@@ -97,6 +104,7 @@ pub async fn serve(
     let engine = engine::open(engine::OpenOptions {
         data: folder.path().to_owned(),
         database: options.database,
+        objects,
         runner: options.runner,
         cpu_milli: options.cpu_milli,
         memory_bytes: options.memory_bytes,

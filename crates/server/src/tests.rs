@@ -1,6 +1,7 @@
 //! The HTTP surface over a real engine on a data folder of its own; no socket, no controller, no program.
 
 mod bad_input;
+mod object;
 mod openapi;
 mod runs;
 mod serve;
@@ -42,12 +43,13 @@ impl Server {
         let engine = engine::open(engine::OpenOptions {
             data: folder.path().to_owned(),
             database: None,
+            objects: None,
             // The tests play the runner themselves.
             runner: "/bin/true".into(),
             cpu_milli: None,
             memory_bytes: None,
             allow_network_filesystem: false,
-            url: std::sync::Arc::default(),
+            url: std::sync::Arc::new("http://runyard.test".to_owned().into()),
         })
         .await
         .unwrap();

@@ -23,6 +23,7 @@ fn options(data: &Path) -> Options {
         data: data.to_owned(),
         listen: "127.0.0.1:0".parse().unwrap(),
         database: None,
+        objects: None,
         runner: "/bin/true".into(),
         cpu_milli: None,
         memory_bytes: None,
