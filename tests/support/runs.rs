@@ -28,7 +28,7 @@ impl Server {
     /// The run's status.
     #[track_caller]
     pub fn status(&self, id: &str) -> Status {
-        let run = self.get(&format!("/runs/{id}?select=status"));
+        let run = self.run(id);
         run["status"].as_str().expect("a status").parse().expect("a status that exists")
     }
 
@@ -61,7 +61,7 @@ impl Server {
     /// The output of the run's newest job.
     #[track_caller]
     pub fn output(&self, id: &str) -> String {
-        let answer = self.call("GET", &format!("/api/v2/runs/{id}/logs?limit=100000000")).send();
+        let answer = self.call("GET", &format!("/api/v2/runs/{id}/logs?limit=8388608")).send();
         assert_eq!(answer.status, 200, "{}", answer.text);
         answer.text
     }

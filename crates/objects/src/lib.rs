@@ -117,6 +117,14 @@ impl Objects {
         Ok(Self { backend })
     }
 
+    /// The bucket, and what all keys in it begin with; `None`: these are files of this machine.
+    pub fn bucket(&self) -> Option<(&str, &str)> {
+        match &self.backend {
+            Backend::Folder(..) => None,
+            Backend::S3(s3) => Some(s3.place()),
+        }
+    }
+
     /// Asks the store whether it is there and lets us in, so that a wrong name or account is found at the start.
     pub async fn check(&self) -> Result<(), Error> {
         match &self.backend {

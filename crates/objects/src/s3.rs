@@ -126,6 +126,11 @@ impl S3 {
         Ok(listed)
     }
 
+    /// The bucket's name, and what all keys in it begin with.
+    pub(crate) fn place(&self) -> (&str, &str) {
+        (self.bucket.name(), &self.prefix)
+    }
+
     fn listing(&self, prefix: &str) -> ListObjectsV2<'_> {
         let mut ask = self.bucket.list_objects_v2(Some(&self.account));
         let below = if prefix.is_empty() { self.prefix.clone() } else { format!("{}{prefix}/", self.prefix) };

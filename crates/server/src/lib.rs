@@ -5,6 +5,7 @@ mod app;
 mod auth;
 mod body;
 mod data;
+mod dialects;
 mod error;
 mod limits;
 mod metrics;
@@ -18,6 +19,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
+pub use dialects::chariot;
 pub use runyard_objects::Credentials;
 pub use serve::{Error, Options, serve};
 

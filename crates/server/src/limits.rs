@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Largest JSON body.
 pub(crate) const JSON: usize = 2 << 20;
+/// Largest form of a dialect.
+pub(crate) const FORM: usize = 64 << 10;
 /// Largest body of metrics.
 pub(crate) const METRICS: usize = 8 << 20;
 /// Largest announcement of files.

@@ -14,7 +14,7 @@ use runyard_objects::{Credentials, Location};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, data::Folder, limits, router};
+use crate::{app::App, data::Folder, dialects::chariot, limits, router};
 
 /// How a server is started.
 #[derive(Debug, Clone)]
@@ -33,8 +33,12 @@ pub struct Options {
     pub cpu_milli: Option<i64>,
     /// Offer no more than this to jobs, in bytes.
     pub memory_bytes: Option<i64>,
+    /// How much output of a job is kept.
+    pub max_log_bytes: i64,
     /// Put SQLite on a network filesystem all the same.
     pub allow_network_filesystem: bool,
+    /// How Chariot's clients are spoken to.
+    pub chariot: chariot::Settings,
 }
 
 /// Why a server cannot serve.
@@ -108,6 +112,7 @@ pub async fn serve(
         runner: options.runner,
         cpu_milli: options.cpu_milli,
         memory_bytes: options.memory_bytes,
+        max_log_bytes: options.max_log_bytes,
         allow_network_filesystem: options.allow_network_filesystem,
         url: Arc::new(OnceLock::from(url.clone())),
     })
@@ -118,7 +123,8 @@ pub async fn serve(
 
     let stop_controller = CancellationToken::new();
     let controller = tokio::spawn(drive(engine.clone(), stop_controller.clone()));
-    let router = router::router(App::new(engine.clone(), shutdown.clone()));
+    let app = App::new(engine.clone(), shutdown.clone()).with_chariot(options.chariot);
+    let router = router::router(app);
     // Without this, small answers wait for the client's acknowledgement of the ones before.
     let listener = listener.tap_io(|socket| {
         let _ = socket.set_nodelay(true);

@@ -27,7 +27,9 @@ fn options(data: &Path) -> Options {
         runner: "/bin/true".into(),
         cpu_milli: None,
         memory_bytes: None,
+        max_log_bytes: runyard_engine::log::DEFAULT_MAX_BYTES,
         allow_network_filesystem: false,
+        chariot: crate::chariot::Settings::default(),
     }
 }
 
