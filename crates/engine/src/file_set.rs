@@ -5,6 +5,8 @@ pub mod complete;
 pub mod create;
 pub mod delete;
 mod retain;
+#[cfg(test)]
+mod tests;
 pub mod upload;
 
 pub use complete::complete;
