@@ -1,9 +1,12 @@
 //! The HTTP surface over a real engine on a data folder of its own; no socket, no controller, no program.
 
 mod bad_input;
+mod checkpoint;
+mod logs;
 mod object;
 mod openapi;
 mod runs;
+mod series;
 mod serve;
 mod stream;
 
@@ -48,6 +51,7 @@ impl Server {
             runner: "/bin/true".into(),
             cpu_milli: None,
             memory_bytes: None,
+            max_log_bytes: engine::log::MIN_MAX_BYTES,
             allow_network_filesystem: false,
             url: std::sync::Arc::new("http://runyard.test".to_owned().into()),
         })

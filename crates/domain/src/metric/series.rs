@@ -269,7 +269,9 @@ mod tests {
             prop_assert!(grid.len() <= buckets);
 
             let mut single = Buckets::new(grid);
-            points.iter().for_each(|point| single.add(axis.of(point), 0, point.value.as_f64()));
+            for point in &points {
+                single.add(axis.of(point), 0, point.value.as_f64());
+            }
 
             // As the store does it: whole packs where they fit, in any order, their points otherwise.
             let mut packed = Buckets::new(grid);
@@ -282,7 +284,9 @@ mod tests {
                     if fits && whole {
                         prop_assert!(packed.add_all(low, high, summary));
                     } else if !fits && !whole {
-                        pack.iter().for_each(|point| packed.add(axis.of(point), order as i64, point.value.as_f64()));
+                        for point in pack {
+                            packed.add(axis.of(point), order as i64, point.value.as_f64());
+                        }
                     }
                 }
             }
