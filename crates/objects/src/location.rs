@@ -59,6 +59,11 @@ pub struct Credentials {
     pub region: Option<String>,
 }
 
+impl Credentials {
+    /// The variables of a process that hold the account.
+    pub const VARIABLES: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+}
+
 impl fmt::Debug for FolderSigning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FolderSigning").field("url", &self.url.get()).finish_non_exhaustive()

@@ -21,7 +21,7 @@ use runyard_domain::job::folder;
 use tokio::process::{Child, Command};
 
 /// Starts a runner on the folder, in a session of its own, so that it outlives the server and its terminal.
-pub(crate) fn spawn_runner(runner: &Path, job: &Path) -> io::Result<Child> {
+pub(crate) fn spawn_runner(runner: &Path, job: &Path, hidden: &[String]) -> io::Result<Child> {
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(job.join(folder::RUNNER_LOG))?;
     let mut command = Command::new(runner);
     command.arg("runner").arg(job).current_dir(job);
@@ -31,6 +31,9 @@ pub(crate) fn spawn_runner(runner: &Path, job: &Path) -> io::Result<Child> {
         if name.as_encoded_bytes().starts_with(b"RUNYARD_") {
             command.env_remove(name);
         }
+    }
+    for name in hidden {
+        command.env_remove(name);
     }
     #[expect(unsafe_code, reason = "setsid is async-signal-safe; the standard library has no stable way")]
     unsafe {
