@@ -19,6 +19,7 @@ from chariot_api import (
     Resources,
     SubmitRunRequest,
     V2BlueprintsApi,
+    V2CheckpointsApi,
     V2MetricsApi,
     V2RunsApi,
     ValidateBlueprintRequest,
@@ -35,6 +36,8 @@ for step in 1 2 3; do
 done
 echo '{"metric":{"tag":"odd","global_step":1,"value":"NaN"}}' >> "$RUNYARD_RECORDS"
 echo '{"progress":[{"operation":"epochs","value":1,"final_value":3,"units":"epoch"}]}' >> "$RUNYARD_RECORDS"
+mkdir "$RUNYARD_ML/output/checkpoints/3"; echo weights > "$RUNYARD_ML/output/checkpoints/3/weights"
+echo '{"checkpoint":{"global_step":3,"path":"output/checkpoints/3"}}' >> "$RUNYARD_RECORDS"
 while :; do sleep 0.05; done
 """
 
@@ -173,6 +176,16 @@ def main():
     some = metrics.v2_metrics_get(run_id=[run], tag=["train/loss"], global_step=[1, 3], limit=1000).data
     assert [(metric.global_step, metric.value) for metric in some] == [(1, 0.1), (3, 0.3)], some
     assert metrics.v2_metrics_get(run_id=[run], created_before=whole.created_at).data == []
+
+    # get_checkpoints, get_global_steps_with_checkpoints
+    checkpoints = V2CheckpointsApi(client)
+    complete = dict(run_id=[run], status=["complete"], sort=["created_at:desc"])
+    wait_for("the checkpoint is there", lambda: checkpoints.v2_checkpoints_get(**complete).data)
+    newest = checkpoints.v2_checkpoints_get(**complete, created_before=2 * whole.created_at).data[0]
+    assert (newest.global_step, newest.run_id, newest.project_id) == (3, run, whole.project_id), newest
+    assert newest.key_prefix.endswith("/") and newest.status_updated_at >= newest.created_at, newest
+    steps = checkpoints.v2_checkpoints_get(run_id=[run], select=["global_step"]).data
+    assert [checkpoint.global_step for checkpoint in steps] == [3] and steps[0].id is None, steps
 
     # stop, get_events
     assert expect(409, runs.v2_runs_id_restart_post, id=run, body=RestartRunRequest())["error"]

@@ -34,7 +34,7 @@ fn point_12_restart_takes_an_empty_body_and_stop_needs_no_grace() {
     assert_eq!(site.ask("POST", &stop, None).status, 409, "it has ended");
 
     assert_eq!(site.ask("POST", &restart, Some(&json!({}))).status, 204);
-    site.server.wait_for_output(&run, "ready");
+    site.server.wait_for_status(&run, Status::JobRunning);
     assert_eq!(site.server.run(&run)["epoch"], 2);
     let form = "grace_period_seconds=30&colour=red";
     let stopped = site.server.call("POST", &format!("/api/training{stop}")).form(form).send();
@@ -46,7 +46,7 @@ fn point_12_restart_takes_an_empty_body_and_stop_needs_no_grace() {
     let other =
         json!({"resources": {"cpu": "200m", "memory": "1Gi", "ephemeral_storage": null, "gpu": null}});
     assert_eq!(site.ask("POST", &restart, Some(&other)).status, 204);
-    site.server.wait_for_output(&run, "ready");
+    site.server.wait_for_status(&run, Status::JobRunning);
     let shown = site.get(&format!("/v2/runs/{run}"));
     assert_eq!(shown["resources"], json!({"cpu": "200m", "memory": "1Gi"}));
     assert_eq!(shown["config"], json!({"lr": 0.1}), "nothing else changes");

@@ -436,3 +436,12 @@ async fn a_large_put_that_is_dropped_is_given_up() {
     }
     assert_eq!(objects.size("never").await.unwrap(), None);
 }
+
+#[test]
+fn whoever_reads_the_bucket_itself_is_told_its_name_and_prefix() {
+    let place = |address| open(address, "s3cret").bucket().map(|(name, prefix)| format!("{name} {prefix}"));
+    assert_eq!(place("s3://models/team/a?endpoint=http://127.0.0.1:9").as_deref(), Some("models team/a/"));
+    assert_eq!(place("s3://models?endpoint=http://127.0.0.1:9").as_deref(), Some("models "));
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(Objects::open_folder(folder.path()).unwrap().bucket(), None);
+}

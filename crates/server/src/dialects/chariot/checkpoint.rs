@@ -1,7 +1,5 @@
 //! Checkpoints, as Chariot's clients list them. Their files are had from our own API.
 
-use std::collections::BTreeSet;
-
 use axum::extract::State;
 use runyard_domain::{FieldErrors, filter::parse_time};
 use runyard_engine::{
@@ -133,6 +131,8 @@ fn show(app: &App, set: FileSet) -> Checkpoint {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
