@@ -16,6 +16,9 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 use crate::{Client, Error};
 
+#[cfg(test)]
+mod tests;
+
 /// Files that are asked for at once, and that are downloaded at the same time.
 const PAGE: i64 = 1_000;
 const AT_ONCE: usize = 4;

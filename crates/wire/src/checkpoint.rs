@@ -72,6 +72,7 @@ pub struct NewCheckpoint {
 #[derive(ToSchema)]
 #[schema(as = Retention)]
 #[expect(dead_code, reason = "only its schema is used")]
+#[expect(clippy::struct_field_names, reason = "they are the words of the API")]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetentionSchema {

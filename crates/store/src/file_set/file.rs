@@ -97,7 +97,7 @@ pub fn folders_among(tx: &mut Tx, set: FileSetId, paths: &[&str]) -> Result<Vec<
     for paths in paths.chunks(ROWS) {
         let mut values = vec![Value::from(set)];
         values.extend(paths.iter().map(|path| Value::from(*path)));
-        let rows: Vec<String> = (2..values.len() + 1).map(|n| format!("(${n})")).collect();
+        let rows: Vec<String> = (2..=values.len()).map(|n| format!("(${n})")).collect();
         // `0` is what follows `/` in the order of bytes.
         let sql = format!(
             "WITH asked (path) AS (VALUES {})
