@@ -58,6 +58,13 @@ impl Call {
         Self { request: self.request.header("content-type", "application/json").body(body.into()) }
     }
 
+    /// With a form, as it is encoded.
+    #[must_use]
+    pub fn form(self, body: &str) -> Self {
+        let mime = "application/x-www-form-urlencoded";
+        Self { request: self.request.header("content-type", mime).body(body.to_owned()) }
+    }
+
     /// With a header.
     #[must_use]
     pub fn header(self, name: &str, value: &str) -> Self {

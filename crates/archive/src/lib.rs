@@ -1,13 +1,15 @@
-//! tar.zst archives: create, digest, extract; knows files, nothing else.
+//! tar.zst archives: create, digest, extract; digests of files that are sent. Knows files, nothing else.
 //!
 //! What is packed is the same bytes for the same content, whoever packs it and when. What is extracted never
 //! touches anything outside its folder, whoever made the archive. Everything here blocks: call it from a thread.
 
+pub mod digest;
 pub mod extract;
 mod link;
 pub mod pack;
 mod walk;
 
+pub use digest::{Digests, digests};
 pub use extract::{Extracted, Limits, extract};
 pub use pack::{PackOptions, Packed, pack};
 

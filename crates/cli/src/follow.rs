@@ -21,7 +21,7 @@ const STOP_GRACE_S: i64 = 30;
 pub(crate) async fn follow(context: &Context, id: &str) -> Result<u8, Failure> {
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
-    let mut following = context.client.follow_run(id, Want { logs: true, metrics: true });
+    let mut following = context.client.follow_run(id, Want { logs: true, metrics: true, ..Want::default() });
     let mut screen = Screen::new(context.out.format);
     let end = loop {
         let update = tokio::select! {

@@ -10,6 +10,7 @@ mod failure;
 mod follow;
 mod output;
 mod place;
+mod plot;
 mod show;
 mod source;
 mod submission;

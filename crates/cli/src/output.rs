@@ -236,7 +236,8 @@ fn colored(cell: &Cell, color: bool) -> comfy_table::Cell {
     }
 }
 
-fn width() -> Option<u16> {
+/// Columns of the terminal, where there is one.
+pub(crate) fn width() -> Option<u16> {
     Table::new().width()
 }
 

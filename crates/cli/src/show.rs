@@ -58,7 +58,37 @@ pub(crate) fn progress(progress: &Progress) -> String {
         number(&progress.value.clone().into()),
         number(&progress.final_value.clone().into())
     );
-    format!("{}{percent}", text.trim_end())
+    format!("{}{percent}{}", text.trim_end(), pace(progress))
+}
+
+/// `, 2.5 epochs/s, 3m 05s left`, as far as it is known and goes on.
+fn pace(progress: &Progress) -> String {
+    let mut text = String::new();
+    let goes_on = progress.seconds_left.filter(|&left| left > 0.0);
+    if let Some((rate, left)) = progress.rate_per_s.zip(goes_on) {
+        let units = progress.units.trim();
+        // Slow ones in a unit of time that people count in.
+        let (rate, per) = match rate {
+            1.0.. => (rate, "s"),
+            0.02.. => (rate * 60.0, "min"),
+            _ => (rate * 3600.0, "h"),
+        };
+        let rate = significant_of(rate, 3);
+        let _ = write!(text, ", {rate}{}{units}/{per}", if units.is_empty() { "" } else { " " });
+        let _ = write!(text, ", {} left", time::duration((left * 1000.0) as i64));
+    }
+    text
+}
+
+/// How an operation goes, in few words: `train 20%, 3m 05s left`.
+pub(crate) fn brief(own: &Progress) -> String {
+    match (ratio(own), own.seconds_left.filter(|&left| left > 0.0)) {
+        (Some(ratio), Some(left)) => {
+            let left = time::duration((left * 1000.0) as i64);
+            format!("{} {:.0}%, {left} left", own.operation, ratio * 100.0)
+        }
+        _ => progress(own),
+    }
 }
 
 /// How far an operation is, from 0 to 1.
@@ -78,11 +108,15 @@ pub(crate) fn number(value: &Value) -> String {
 }
 
 fn significant(value: f64) -> String {
+    significant_of(value, 5)
+}
+
+fn significant_of(value: f64, digits: i64) -> String {
     let magnitude = value.abs();
     if value == 0.0 || !(1e-4..1e9).contains(&magnitude) {
         return if value == 0.0 { "0".to_owned() } else { format!("{value:.4e}") };
     }
-    let decimals = (4 - magnitude.log10().floor() as i64).clamp(0, 8) as usize;
+    let decimals = (digits - 1 - magnitude.log10().floor() as i64).clamp(0, 8) as usize;
     let text = format!("{value:.decimals$}");
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
@@ -198,6 +232,22 @@ mod tests {
         assert_eq!(progress(&of(json!(12), json!(60))), "train 12/60 epochs (20%)");
         assert_eq!(progress(&of(json!(0.5), json!(0))), "train 0.5/0 epochs");
         assert_eq!(ratio(&of(json!(9), json!(3))), Some(1.0));
+    }
+
+    #[test]
+    fn progress_says_how_fast_and_how_long_still() {
+        let of = |rate: f64, left: f64| -> Progress {
+            serde_json::from_value(json!({
+                "operation": "train", "value": 12, "final_value": 60, "units": "epochs",
+                "started_at": 1, "rate_per_s": rate, "seconds_left": left,
+            }))
+            .unwrap()
+        };
+        assert_eq!(progress(&of(2.5, 185.2)), "train 12/60 epochs (20%), 2.5 epochs/s, 3m 05s left");
+        assert_eq!(progress(&of(0.1, 480.0)), "train 12/60 epochs (20%), 6 epochs/min, 8m 00s left");
+        assert_eq!(progress(&of(0.001, 48_000.0)), "train 12/60 epochs (20%), 3.6 epochs/h, 13h 20m left");
+        assert_eq!(progress(&of(2.5, 0.0)), "train 12/60 epochs (20%)");
+        assert_eq!(brief(&of(2.5, 185.2)), "train 20%, 3m 05s left");
     }
 
     #[test]

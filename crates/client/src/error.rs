@@ -49,6 +49,19 @@ pub enum Error {
         /// What is wrong with the answer.
         why: String,
     },
+    /// The object store that a signed address leads to refused it.
+    #[error("the object store answered {status} at {url}: {why}")]
+    Store {
+        /// What was called, without its signature.
+        url: String,
+        /// HTTP status.
+        status: u16,
+        /// How its answer begins.
+        why: String,
+    },
+    /// A file came otherwise than it was said to be.
+    #[error("{0}")]
+    Damaged(String),
     /// The address cannot be used.
     #[error("cannot use the address {url}: {why}")]
     Url {
@@ -72,7 +85,9 @@ impl Error {
     /// HTTP status of the answer, if there was one.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Api { status, .. } | Self::Unexpected { status, .. } => Some(*status),
+            Self::Api { status, .. } | Self::Unexpected { status, .. } | Self::Store { status, .. } => {
+                Some(*status)
+            }
             _ => None,
         }
     }
@@ -100,7 +115,8 @@ impl Error {
             Self::Api { status, .. } | Self::Unexpected { status, .. } => {
                 matches!(status, 429 | 502 | 503 | 504)
             }
-            Self::Url { .. } | Self::Local { .. } => false,
+            Self::Store { status, .. } => matches!(status, 408 | 429 | 500..),
+            Self::Url { .. } | Self::Local { .. } | Self::Damaged(_) => false,
         }
     }
 

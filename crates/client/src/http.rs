@@ -2,6 +2,7 @@
 //! It never retries by itself except in [`Http::create`], whose calls carry an idempotency key.
 
 use std::{
+    collections::HashMap,
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll},
@@ -34,6 +35,8 @@ pub(crate) struct Http {
     base: Result<Url, String>,
     url: String,
     token: String,
+    /// Connections to where signed addresses lead, when that is not this server; by whether TLS and whether loopback.
+    stores: Arc<Mutex<HashMap<(bool, bool), reqwest::Client>>>,
 }
 
 impl Http {
@@ -43,7 +46,13 @@ impl Http {
             Ok(base) => build(base).map_err(|error| error.to_string()),
             Err(why) => Err(why.clone()),
         };
-        Self { client, base, url: url.trim_end_matches('/').to_owned(), token: token.to_owned() }
+        Self {
+            client,
+            base,
+            url: url.trim_end_matches('/').to_owned(),
+            token: token.to_owned(),
+            stores: Arc::default(),
+        }
     }
 
     /// The server has moved. Connections are kept where they can be.
@@ -84,6 +93,33 @@ impl Http {
             Ok(client) => Ok(client.request(method, url).bearer_auth(&self.token)),
             Err(why) => Err(Error::Url { url: self.url.clone(), why: why.clone() }),
         }
+    }
+
+    /// A request to a signed address: without the token, which belongs to this server only, and without a time limit.
+    pub(crate) fn signed(&self, method: Method, address: &str) -> Result<RequestBuilder, Error> {
+        let wrong = |why: String| Error::Url { url: plain(address).to_owned(), why };
+        let base =
+            self.base.as_ref().map_err(|why| Error::Url { url: self.url.clone(), why: why.clone() })?;
+        let url = if address.starts_with('/') {
+            // A path of this server, by whatever name it is reached, and below whatever path a proxy put it.
+            Url::parse(&format!("{}{address}", base.as_str().trim_end_matches('/')))
+        } else {
+            Url::parse(address)
+        };
+        let url = url.map_err(|error| wrong(error.to_string()))?;
+        let kind = |url: &Url| (url.scheme() == "https", is_loopback(url));
+        if kind(&url) == kind(base)
+            && let Ok(client) = &self.client
+        {
+            return Ok(client.request(method, url));
+        }
+        let mut stores = self.stores.lock().expect("no holder panics");
+        let client = match stores.get(&kind(&url)) {
+            Some(client) => client.clone(),
+            None => build(&url).map_err(|error| wrong(error.to_string()))?,
+        };
+        stores.insert(kind(&url), client.clone());
+        Ok(client.request(method, url))
     }
 
     /// `GET url` for the `data` of the answer.
@@ -188,6 +224,10 @@ impl Http {
         };
         match serde_json::from_slice(&body) {
             Ok(body) => Error::Api { status, body: Box::new(body) },
+            Err(_) if !url.starts_with(&self.url) => {
+                let why: String = String::from_utf8_lossy(&body).chars().take(300).collect();
+                Error::Store { url: plain(&url).to_owned(), status, why: why.trim().to_owned() }
+            }
             Err(_) if body.is_empty() => Error::Unexpected { url, status, why: "an empty answer".into() },
             Err(_) => {
                 let start: String = String::from_utf8_lossy(&body).chars().take(120).collect();
@@ -210,6 +250,11 @@ impl<S: Stream + Unpin> Stream for Watched<S> {
         *self.moved.lock().expect("no holder panics") = Instant::now();
         Pin::new(&mut self.body).poll_next(cx)
     }
+}
+
+/// An address without its query, where the signature is.
+fn plain(url: &str) -> &str {
+    url.split('?').next().unwrap_or(url)
 }
 
 fn base(url: &str) -> Result<Url, String> {

@@ -6,7 +6,7 @@ use runyard_domain::{JobId, job::Stream};
 use runyard_wire::job::{Appended, EndJob, Heartbeat, JobState, StartJob};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use crate::{Error, http::Http};
+use crate::{Client, Error, http::Http};
 
 /// Speaks to the server for one job, with a token of the run's scope. Cheap to make.
 #[derive(Debug, Clone)]
@@ -29,6 +29,11 @@ impl JobClient {
     /// The address that is called.
     pub fn url(&self) -> &str {
         self.http.url()
+    }
+
+    /// The rest of the API, over the same connections and with the same token.
+    pub fn api(&self) -> Client {
+        Client { http: self.http.clone() }
     }
 
     /// The runner reports in and asks whether to go on.

@@ -1,8 +1,12 @@
 //! Typed client of the HTTP API: one method per endpoint, one file per noun.
 //! It knows no rule of the product: what the server says is what happens.
 
+pub mod artifact;
 pub mod blueprint;
+pub mod checkpoint;
+mod download;
 pub mod error;
+mod file;
 mod http;
 pub mod job;
 pub mod metric;

@@ -1,6 +1,6 @@
 //! Metrics.
 
-use runyard_wire::metric::{Metric, PostMetrics, Written};
+use runyard_wire::metric::{Chart, Metric, PostMetrics, Written};
 
 use crate::{Client, Error, query::Query};
 
@@ -17,6 +17,23 @@ pub struct Filter {
     pub sort: Option<String>,
     /// At most so many.
     pub limit: Option<i64>,
+}
+
+/// Which series of a chart; what is empty restricts nothing.
+#[derive(Debug, Clone, Default)]
+pub struct SeriesFilter {
+    /// Ids of runs; at least one.
+    pub run_id: Vec<String>,
+    /// Tags.
+    pub tag: Vec<String>,
+    /// `step` or `time`; the server's default is `step`.
+    pub x: Option<String>,
+    /// At most so many buckets; the server's default is 1000.
+    pub buckets: Option<i64>,
+    /// From this step or time.
+    pub from: Option<i64>,
+    /// To this step or time, inclusive.
+    pub to: Option<i64>,
 }
 
 /// As many points as one page may have.
@@ -39,20 +56,39 @@ impl Client {
         self.http.get(query.on(self.http.api(&["metrics"])?)).await
     }
 
-    /// Every point of one tag of a run, by step. A page never ends inside a step.
-    pub async fn metrics_of_tag(&self, run: &str, tag: &str) -> Result<Vec<Metric>, Error> {
-        let mut filter = Filter {
+    /// Series reduced to buckets, for a chart.
+    pub async fn metric_series(&self, filter: &SeriesFilter) -> Result<Chart, Error> {
+        let query = Query::default()
+            .each("run_id", &filter.run_id)
+            .each("tag", &filter.tag)
+            .one("x", filter.x.as_ref())
+            .one("buckets", filter.buckets)
+            .one("from", filter.from)
+            .one("to", filter.to);
+        self.http.get(query.on(self.http.api(&["metrics", "series"])?)).await
+    }
+
+    /// Points of one tag of a run by step, those above `after`: the next page, empty at the end. A page never ends
+    /// inside a step.
+    pub async fn metrics_page(&self, run: &str, tag: &str, after: Option<i64>) -> Result<Vec<Metric>, Error> {
+        let filter = Filter {
             run_id: vec![run.to_owned()],
             tag: vec![tag.to_owned()],
+            global_step_after: after,
             sort: Some("global_step:asc".to_owned()),
             limit: Some(PAGE),
-            ..Filter::default()
         };
-        let mut all = Vec::new();
+        self.metrics(&filter).await
+    }
+
+    /// Every point of one tag of a run, by step.
+    pub async fn metrics_of_tag(&self, run: &str, tag: &str) -> Result<Vec<Metric>, Error> {
+        let mut all: Vec<Metric> = Vec::new();
         loop {
-            let page = self.metrics(&filter).await?;
-            let Some(last) = page.last() else { return Ok(all) };
-            filter.global_step_after = Some(last.global_step);
+            let page = self.metrics_page(run, tag, all.last().map(|last| last.global_step)).await?;
+            if page.is_empty() {
+                return Ok(all);
+            }
             all.extend(page);
         }
     }

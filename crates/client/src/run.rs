@@ -6,6 +6,7 @@ use runyard_domain::run::Status;
 use runyard_wire::{
     event::Event,
     job::Job,
+    log::LogSearch,
     run::{Deleted, NewRun, Progress, PutProgress, RestartRun, Run, RunPatch, StopRun},
 };
 
@@ -14,7 +15,7 @@ use crate::{Client, Error, query::Query};
 mod sse;
 mod stream;
 
-pub use stream::{End, Following, LogText, Update, Want};
+pub use stream::{End, Following, From, LogText, Update, Want};
 
 /// Which runs to list; what is empty restricts nothing.
 #[derive(Debug, Clone, Default)]
@@ -58,10 +59,31 @@ pub struct LogPart {
     pub offset: i64,
     /// Where the next part starts.
     pub next_offset: i64,
-    /// How much output the server has.
+    /// How much output there was in all.
     pub total: i64,
+    /// How many lines that are; where lines were asked for.
+    pub lines: Option<i64>,
+    /// How many bytes were dropped, if this part stands for them.
+    pub dropped: Option<i64>,
     /// The bytes.
     pub bytes: Bytes,
+}
+
+/// What to search for in the output of a job.
+#[derive(Debug, Clone, Default)]
+pub struct LogQuery {
+    /// The text.
+    pub q: String,
+    /// Whether it is a regular expression.
+    pub regex: bool,
+    /// Whether capital and small letters are the same.
+    pub ignore_case: bool,
+    /// Of the job with this epoch; the newest one when absent.
+    pub epoch: Option<i64>,
+    /// From the line that starts here.
+    pub offset: i64,
+    /// At most so many lines; the server's default is 100.
+    pub limit: Option<i64>,
 }
 
 impl Client {
@@ -145,6 +167,34 @@ impl Client {
     ) -> Result<LogPart, Error> {
         let query =
             Query::default().one("epoch", epoch).one("offset", Some(offset)).one("limit", Some(limit));
+        self.log_part(id, query).await
+    }
+
+    /// Output from line `from` on (from 1; negative: from the end), at most `lines` lines.
+    pub async fn log_lines(
+        &self,
+        id: &str,
+        epoch: Option<i64>,
+        from: i64,
+        lines: Option<i64>,
+    ) -> Result<LogPart, Error> {
+        let query = Query::default().one("epoch", epoch).one("line_from", Some(from)).one("lines", lines);
+        self.log_part(id, query).await
+    }
+
+    /// Lines of output that match; until `complete`, search on from `next_offset`.
+    pub async fn search_logs(&self, id: &str, search: &LogQuery) -> Result<LogSearch, Error> {
+        let query = Query::default()
+            .one("q", Some(&search.q))
+            .one("regex", search.regex.then_some(true))
+            .one("ignore_case", search.ignore_case.then_some(true))
+            .one("epoch", search.epoch)
+            .one("offset", Some(search.offset))
+            .one("limit", search.limit);
+        self.http.get(query.on(self.http.api(&["runs", id, "logs", "search"])?)).await
+    }
+
+    async fn log_part(&self, id: &str, query: Query) -> Result<LogPart, Error> {
         let url = query.on(self.http.api(&["runs", id, "logs"])?);
         let mut response = self.http.open(self.http.request(Method::GET, url)?).await?;
         let mut part = LogPart {
@@ -152,6 +202,8 @@ impl Client {
             offset: number(&response, "x-runyard-offset"),
             next_offset: number(&response, "x-runyard-next-offset"),
             total: number(&response, "x-runyard-total"),
+            lines: header(&response, "x-runyard-lines").and_then(|text| text.parse().ok()),
+            dropped: header(&response, "x-runyard-dropped").and_then(|text| text.parse().ok()),
             bytes: Bytes::new(),
         };
         let mut bytes = Vec::new();

@@ -68,6 +68,8 @@ id!(/// Id of a job: one attempt at a run.
     JobId, "job");
 id!(/// Id of a token (not the secret).
     TokenId, "token");
+id!(/// Id of a checkpoint or an artifact.
+    FileSetId, "checkpoint or artifact");
 
 #[cfg(test)]
 mod tests {

@@ -4,11 +4,13 @@
 //! Everything above reads these types; nothing here knows a database, a process or HTTP.
 
 pub mod blueprint;
+pub mod checkpoint;
 pub mod fields;
 pub mod filter;
 pub mod id;
 pub mod job;
 pub mod metric;
+pub mod progress;
 pub mod quantity;
 pub mod record;
 pub mod resources;
@@ -17,5 +19,5 @@ pub mod time;
 pub mod token;
 
 pub use fields::FieldErrors;
-pub use id::{BlueprintId, JobId, ProjectId, RunId, TokenId};
+pub use id::{BlueprintId, FileSetId, JobId, ProjectId, RunId, TokenId};
 pub use time::Millis;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::{id::RunId, time::Millis};
 
 pub mod pack;
+pub mod series;
 
 #[cfg(test)]
 mod tests;

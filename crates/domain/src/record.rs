@@ -11,6 +11,7 @@ use serde::{
 use serde_json::Number;
 
 use crate::{
+    checkpoint::MAX_NAME,
     metric::{self, Reported, Value},
     time::Millis,
 };
@@ -24,6 +25,8 @@ pub const MAX_LINE: usize = 1 << 20;
 pub const MAX_OPERATIONS: usize = 100;
 /// Characters of an operation's name and of its units.
 pub const MAX_OPERATION: usize = 200;
+/// Bytes of a path.
+pub const MAX_PATH: usize = 4096;
 
 /// One report.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +37,45 @@ pub enum Record {
     Metrics(Vec<Reported>),
     /// `{"progress": [..]}`: all operations under way; replaces what was said before.
     Progress(Vec<Progress>),
+    /// `{"checkpoint": {..}}`: the files in a folder are a checkpoint, complete on the disk.
+    Checkpoint(Checkpoint),
+    /// `{"artifact": {..}}`: a file or folder that is to be kept with the run.
+    Artifact(Artifact),
+}
+
+/// Files that a program can resume from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// The step it was taken at.
+    #[serde(deserialize_with = "whole")]
+    pub global_step: i64,
+    /// The folder (or file): below `$RUNYARD_ML`, or an absolute path there.
+    #[serde(deserialize_with = "path")]
+    pub path: String,
+}
+
+/// A file or folder that is kept with the run.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Artifact {
+    /// Where it is: below `$RUNYARD_ML`, or an absolute path there.
+    #[serde(deserialize_with = "path")]
+    pub path: String,
+    /// What it is called; absent: the last part of the path.
+    #[serde(default, deserialize_with = "name")]
+    pub name: Option<String>,
+    /// What sort of thing it is, free text such as `model`.
+    #[serde(default, rename = "type", deserialize_with = "name")]
+    pub kind: Option<String>,
+}
+
+impl Artifact {
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        let last = || self.path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        self.name.as_deref().unwrap_or_else(last)
+    }
 }
 
 /// A named operation under way.
@@ -109,6 +151,42 @@ pub fn check_progress(progress: &[Progress]) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether a path may name something below `$RUNYARD_ML`. Links are looked at where the files are.
+///
+/// # Errors
+/// What is wrong, in a sentence.
+pub fn check_path(path: &str) -> Result<(), String> {
+    if path.split('/').all(|part| part.is_empty() || part == ".") {
+        return Err(format!("the path `{path}` names no file or folder: write one below $RUNYARD_ML"));
+    }
+    if path.len() > MAX_PATH {
+        return Err(format!("the path has {} bytes: at most {MAX_PATH} are allowed", path.len()));
+    }
+    if path.contains('\0') {
+        return Err("the path has a NUL in it: write it without".into());
+    }
+    if path.split('/').any(|part| part == "..") {
+        return Err(format!("the path `{path}` has `..` in it: write it without, below $RUNYARD_ML"));
+    }
+    Ok(())
+}
+
+/// Whether this may be the name (or the type) of an artifact: part of a command line and of a path on other machines.
+///
+/// # Errors
+/// What is wrong, in a sentence.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let length = name.chars().count();
+    if length > MAX_NAME {
+        return Err(format!("the name has {length} characters: at most {MAX_NAME} are allowed"));
+    }
+    if matches!(name, "" | "." | "..") || name.contains('/') || name.chars().any(char::is_control) {
+        let shown: String = name.escape_default().collect();
+        return Err(format!("`{shown}` is no name: write one without `/` and control characters"));
+    }
+    Ok(())
+}
+
 /// serde_json's message without "line 1", which says nothing here, and cut to a readable length.
 fn explain(error: &serde_json::Error) -> Error {
     let text = error.to_string();
@@ -138,22 +216,24 @@ enum Key {
     Artifact,
 }
 
+const KEYS: &str = "`metric`, `metrics`, `progress`, `checkpoint`, `artifact`";
+
 struct OneKey;
 
 impl<'de> de::Visitor<'de> for OneKey {
     type Value = Record;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with one of the keys `metric`, `metrics`, `progress`")
+        write!(f, "an object with one of the keys {KEYS}")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Record, A::Error> {
         let custom = <A::Error as de::Error>::custom::<&str>;
         let record = match map.next_key()? {
             None => {
-                return Err(custom(
-                    "the object is empty: write one of the keys `metric`, `metrics`, `progress`",
-                ));
+                return Err(de::Error::custom(format_args!(
+                    "the object is empty: write one of the keys {KEYS}"
+                )));
             }
             Some(Key::Metric) => Record::Metric(map.next_value::<Line>()?.0),
             Some(Key::Metrics) => {
@@ -164,8 +244,12 @@ impl<'de> de::Visitor<'de> for OneKey {
                 check_progress(&progress).map_err(de::Error::custom)?;
                 Record::Progress(progress)
             }
-            Some(Key::Checkpoint) => return Err(custom("`checkpoint` is not supported by this server yet")),
-            Some(Key::Artifact) => return Err(custom("`artifact` is not supported by this server yet")),
+            Some(Key::Checkpoint) => Record::Checkpoint(map.next_value()?),
+            Some(Key::Artifact) => {
+                let artifact: Artifact = map.next_value()?;
+                check_name(artifact.name()).map_err(de::Error::custom)?;
+                Record::Artifact(artifact)
+            }
         };
         match map.next_key::<IgnoredAny>()? {
             None => Ok(record),
@@ -195,6 +279,22 @@ impl<'de> Deserialize<'de> for Line {
         let at = raw.created_at.map(Millis);
         Ok(Self(Reported { tag: raw.tag, step: raw.global_step.0, value: raw.value, at }))
     }
+}
+
+fn whole<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    Step::deserialize(deserializer).map(|step| step.0)
+}
+
+fn path<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let path = String::deserialize(deserializer)?;
+    check_path(&path).map_err(de::Error::custom)?;
+    Ok(path)
+}
+
+fn name<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let name = Option::<String>::deserialize(deserializer)?;
+    name.as_deref().map_or(Ok(()), check_name).map_err(de::Error::custom)?;
+    Ok(name)
 }
 
 /// A whole number that says what it must be when it is not.

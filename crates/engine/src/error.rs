@@ -101,9 +101,14 @@ impl From<runyard_objects::Error> for Error {
     fn from(error: runyard_objects::Error) -> Self {
         match error {
             runyard_objects::Error::TooLarge { .. } => Self::TooLarge(error.to_string()),
-            runyard_objects::Error::NoSpace(_) | runyard_objects::Error::Interrupted(_) => {
-                Self::Busy(error.to_string())
+            temporary if temporary.is_temporary() => Self::Busy(temporary.to_string()),
+            runyard_objects::Error::NoUpload { .. } => {
+                Self::Conflict { code: "no_upload", message: error.to_string() }
             }
+            runyard_objects::Error::InvalidPart(_) => {
+                Self::Conflict { code: "invalid_part", message: error.to_string() }
+            }
+            runyard_objects::Error::Denied(_) => Self::Forbidden(error.to_string()),
             other => Self::Internal(other.to_string()),
         }
     }

@@ -1,18 +1,23 @@
 //! Frees files whose rows are gone. The rows of `garbage` are written with the deletion, so a crash leaves nothing behind.
 
+use futures::{StreamExt, TryStreamExt, stream};
 use runyard_domain::JobId;
 use runyard_store as store;
 
-use crate::{Engine, Error, Result, source};
+use crate::{Engine, Error, Result, file_set, source};
 
 /// How long an uploaded source may wait for its first run, in milliseconds.
 const UNUSED_SOURCE_MS: i64 = 24 * 3600 * 1000;
 
-/// Frees everything that was discarded; answers the bytes freed. What cannot be freed now is tried again next time.
+/// Objects that are deleted at once.
+const AT_ONCE: usize = 16;
+
+/// Frees everything that was discarded and is due; answers the bytes freed. What cannot be freed now is tried again next time.
 pub async fn collect(engine: &Engine) -> Result<i64> {
     let mut freed = 0;
+    let now = engine.now();
     loop {
-        let found = engine.db.read(|tx| Ok::<_, Error>(store::source::garbage(tx, 100)?)).await?;
+        let found = engine.db.read(move |tx| Ok::<_, Error>(store::source::garbage(tx, now, 100)?)).await?;
         let mut left = found.is_empty();
         for garbage in found {
             match free(engine, &garbage).await {
@@ -34,7 +39,7 @@ const KEYS_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 /// How long expired and revoked tokens are kept, so that their holder is told why, in milliseconds.
 const TOKENS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
 
-/// Discards what nobody needs any more (sources that were never used, old keys and tokens), frees what was discarded,
+/// Discards what nobody needs any more (sources that were never used, deserted uploads, old keys and tokens), frees what was discarded,
 /// and makes the database's log small again.
 pub async fn sweep(engine: &Engine) -> Result<i64> {
     let now = engine.now();
@@ -44,6 +49,7 @@ pub async fn sweep(engine: &Engine) -> Result<i64> {
             for digest in store::source::forget_unused(tx, None, now.plus(-UNUSED_SOURCE_MS))? {
                 store::source::discard_object(tx, &source::key(&digest), now)?;
             }
+            file_set::desert(tx, now)?;
             store::idempotency::prune(tx, now.plus(-KEYS_KEPT_MS))?;
             store::token::prune(tx, now.plus(-TOKENS_KEPT_MS))?;
             Ok::<_, Error>(())
@@ -55,20 +61,50 @@ pub async fn sweep(engine: &Engine) -> Result<i64> {
 }
 
 async fn free(engine: &Engine, garbage: &store::source::Garbage) -> Result<i64> {
+    let freed = match garbage.kind.as_str() {
+        "object" => return free_object(engine, garbage).await,
+        "objects" | "late_objects" => free_objects(engine, &garbage.key).await?,
+        "upload" => {
+            let (upload, key) = garbage.key.split_once(' ').unwrap_or((&garbage.key, ""));
+            engine.objects.abort_multipart(key, upload).await?;
+            0
+        }
+        executor => {
+            let executor = engine.executor(executor)?;
+            let job: JobId =
+                garbage.key.parse().map_err(|error| Error::Internal(format!("garbage: {error}")))?;
+            executor.delete(job).await.map_err(|error| Error::Busy(error.to_string()))?
+        }
+    };
+    forget(engine, garbage).await?;
+    Ok(freed)
+}
+
+async fn free_object(engine: &Engine, garbage: &store::source::Garbage) -> Result<i64> {
     // An upload of the same bytes takes this lock too: it must not find a file that is about to go.
     let _uploads = engine.uploads.lock().await;
-    let (wanted, row) = (garbage.clone(), garbage.clone());
+    let wanted = garbage.clone();
     let still = engine.db.read(move |tx| Ok::<_, Error>(store::source::is_garbage(tx, &wanted)?)).await?;
     if !still {
         return Ok(0);
     }
-    let freed = if garbage.kind == "object" {
-        engine.objects.delete(&garbage.key).await? as i64
-    } else {
-        let executor = engine.executor(&garbage.kind)?;
-        let job: JobId = garbage.key.parse().map_err(|error| Error::Internal(format!("garbage: {error}")))?;
-        executor.delete(job).await.map_err(|error| Error::Busy(error.to_string()))?
-    };
-    engine.db.write(move |tx| Ok::<_, Error>(store::source::forget_garbage(tx, &row)?)).await?;
+    let freed = engine.objects.delete(&garbage.key).await? as i64;
+    forget(engine, garbage).await?;
     Ok(freed)
+}
+
+/// Frees all objects below a prefix. Nobody wants them again: the prefix has an id of its own in it.
+async fn free_objects(engine: &Engine, prefix: &str) -> Result<i64> {
+    let found = engine.objects.list(prefix).await?;
+    let each = found.into_iter().map(|object| {
+        let objects = engine.objects.clone();
+        async move { objects.delete(&object.key).await }
+    });
+    let freed: Vec<u64> = stream::iter(each).buffer_unordered(AT_ONCE).try_collect().await?;
+    Ok(freed.into_iter().sum::<u64>() as i64)
+}
+
+async fn forget(engine: &Engine, garbage: &store::source::Garbage) -> Result<()> {
+    let row = garbage.clone();
+    engine.db.write(move |tx| Ok::<_, Error>(store::source::forget_garbage(tx, &row)?)).await
 }

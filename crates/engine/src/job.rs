@@ -5,13 +5,14 @@ pub use runyard_domain::run::Job;
 use runyard_domain::{
     JobId, Millis, RunId,
     job::{Exit, Stream, StreamLengths},
+    progress,
     record::{self, Record},
     run::{Cause, Effect, Run, Status},
 };
 use runyard_store::{self as store, Tx};
 
 use crate::{
-    Actor, Engine, Error, Result, metric,
+    Actor, Engine, Error, Result, file_set, metric,
     run::{announce, transition, visible},
 };
 
@@ -129,7 +130,7 @@ pub async fn append(
     if offset < 0 {
         return Err(Error::field("offset", format!("{offset} is negative: a stream starts at 0")));
     }
-    let (now, actor) = (engine.now(), actor.clone());
+    let (now, actor, cap) = (engine.now(), actor.clone(), engine.options.max_log_bytes);
     let (appended, run) = engine
         .db
         .write(move |tx| {
@@ -143,7 +144,7 @@ pub async fn append(
             let mut appended = Appended { next_offset: stored + fresh.len() as i64, rejected: Vec::new() };
             if !fresh.is_empty() {
                 if stream == Stream::Logs {
-                    store::log::append(tx, job.id, stored, fresh)?;
+                    store::log::append(tx, job.id, stored, fresh, cap)?;
                 } else {
                     appended.rejected = take_records(tx, &run, &job, stored, fresh, now)?;
                 }
@@ -179,6 +180,7 @@ pub async fn end(
             if Stream::ALL.into_iter().any(|stream| job.lengths.of(stream) < lengths.of(stream)) {
                 return Err(Error::Incomplete { stored: job.lengths });
             }
+            file_set::end_job(tx, &run, job.id, now)?;
             let effects = transition(tx, &mut run, &Cause::Ended { exit: exit.clone() }, now)?;
             Ok((state(&run, &job, now), run.id, effects))
         })
@@ -239,7 +241,7 @@ fn take_records(
 ) -> Result<Vec<(i64, String)>> {
     let mut rejected = Vec::new();
     let mut points = Vec::new();
-    let mut progress = None;
+    let mut reported = None;
     let mut offset = start;
     for line in lines.split_inclusive(|&byte| byte == b'\n') {
         let text = line.strip_suffix(b"\n").unwrap_or(line);
@@ -247,15 +249,18 @@ fn take_records(
             match record::parse_line(text) {
                 Ok(Record::Metric(point)) => points.push(point),
                 Ok(Record::Metrics(mut more)) => points.append(&mut more),
-                Ok(Record::Progress(operations)) => progress = Some(operations),
+                Ok(Record::Progress(operations)) => reported = Some(operations),
+                // The runner, which has the files, does what these ask for.
+                Ok(Record::Checkpoint(_) | Record::Artifact(_)) => {}
                 Err(error) => rejected.push((offset, error.to_string())),
             }
         }
         offset += line.len() as i64;
     }
     metric::append(tx, run.id, job, points, now)?;
-    if let Some(progress) = progress {
-        store::run::save_progress(tx, run.id, &progress, now)?;
+    if let Some(reported) = reported {
+        let operations = progress::advance(&run.progress, reported, now);
+        store::run::save_progress(tx, run.id, &operations, now)?;
     }
     Ok(rejected)
 }

@@ -7,6 +7,7 @@ pub mod blueprint;
 pub mod clock;
 pub mod error;
 pub mod event;
+pub mod file_set;
 pub mod garbage;
 mod idempotent;
 pub mod job;
@@ -77,6 +78,8 @@ pub struct Options {
     pub server_id: String,
     /// What the tokens of jobs are made from; known to this server only.
     pub key: [u8; 32],
+    /// How much output of a job is kept.
+    pub max_log_bytes: i64,
 }
 
 /// Who asks.

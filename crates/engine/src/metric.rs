@@ -1,4 +1,4 @@
-//! Metrics: write, read, tags.
+//! Metrics: write, read, tags, series.
 
 use runyard_domain::{
     FieldErrors, JobId, Millis, RunId,
@@ -10,6 +10,9 @@ pub use runyard_store::metric::{By, Query, Row};
 use runyard_store::{self as store, Tx};
 
 use crate::{Actor, Engine, Error, Result, run::visible};
+
+pub mod series;
+pub use series::series;
 
 /// A point to write.
 #[derive(Debug, Clone, PartialEq)]

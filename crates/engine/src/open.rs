@@ -8,7 +8,7 @@ use std::{
 
 use runyard_domain::ProjectId;
 use runyard_executors::{Executor, LocalOptions, local::Local};
-use runyard_objects::Objects;
+use runyard_objects::{Credentials, FolderSigning, Location, Objects};
 use runyard_store::{self as store, Db, project::Project};
 
 use crate::{Clock, Engine, Error, Options, Parts, Result, Signals, SystemClock, idempotent::hex, project};
@@ -20,19 +20,23 @@ pub struct OpenOptions {
     pub data: PathBuf,
     /// `postgres://...`; `None`: SQLite in the data folder.
     pub database: Option<String>,
+    /// Where files go; `None`: the data folder.
+    pub objects: Option<Location>,
     /// The binary that jobs are started with.
     pub runner: PathBuf,
     /// Offer no more than this to jobs, in thousandths of a core.
     pub cpu_milli: Option<i64>,
     /// Offer no more than this to jobs, in bytes.
     pub memory_bytes: Option<i64>,
+    /// How much output of a job is kept; what is over it is dropped from the middle.
+    pub max_log_bytes: i64,
     /// Put SQLite on a network filesystem all the same.
     pub allow_network_filesystem: bool,
     /// Filled in once the server listens.
     pub url: Arc<OnceLock<String>>,
 }
 
-/// Opens the database (and migrates it), the objects folder and the local executor; makes sure that the project
+/// Opens the database (and migrates it), the objects and the local executor; makes sure that the project
 /// `default` is there.
 pub async fn open(options: OpenOptions) -> Result<Engine> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -42,20 +46,25 @@ pub async fn open(options: OpenOptions) -> Result<Engine> {
     let key = key(&options.data, clock.as_ref())?;
     let executor = Local::new(LocalOptions {
         jobs: options.data.join("jobs"),
-        runner: options.runner,
+        runner: options.runner.clone(),
         cpu_milli: options.cpu_milli,
         memory_bytes: options.memory_bytes,
+        // Whoever has the account of all objects can read those of every run.
+        hidden: match &options.objects {
+            Some(Location::S3 { .. }) => Credentials::VARIABLES.map(str::to_owned).to_vec(),
+            _ => Vec::new(),
+        },
     })
     .map_err(|error| Error::Internal(format!("opening the local executor: {error}")))?;
     let executors: Vec<Arc<dyn Executor>> = vec![Arc::new(executor)];
     let engine = Engine::new(Parts {
         db,
-        objects: Objects::open_folder(options.data.join("objects"))?,
+        objects: open_objects(&options, key).await?,
         executors,
         clock,
         signals: Signals::default(),
         options: Options {
-            url: options.url,
+            url: Arc::clone(&options.url),
             server_file: Some(options.data.join("server.json")),
             cache_dir: options.data.join("cache"),
             // The id must not give the key away.
@@ -63,6 +72,7 @@ pub async fn open(options: OpenOptions) -> Result<Engine> {
                 [..32]
                 .to_owned(),
             key,
+            max_log_bytes: options.max_log_bytes,
         },
         waiting: std::sync::Mutex::default(),
         last_id: std::sync::Mutex::default(),
@@ -70,6 +80,21 @@ pub async fn open(options: OpenOptions) -> Result<Engine> {
     });
     ensure_default_project(&engine).await?;
     Ok(engine)
+}
+
+async fn open_objects(options: &OpenOptions, key: [u8; 32]) -> Result<Objects> {
+    let folder = || Location::Folder {
+        path: options.data.join("objects"),
+        signing: FolderSigning { key, url: Arc::clone(&options.url) },
+    };
+    let location = options.objects.clone().unwrap_or_else(folder);
+    let objects = Objects::open(&location)?;
+    match objects.check().await {
+        // Runs are served all the same; what needs files is told to come again.
+        Err(error) if error.is_temporary() => tracing::warn!("{error}"),
+        checked => checked?,
+    }
+    Ok(objects)
 }
 
 /// Makes sure that the project `default` is there.

@@ -11,7 +11,12 @@ use std::collections::BTreeMap;
 pub use delete::delete;
 pub use restart::restart;
 pub use runyard_domain::run::Run;
-use runyard_domain::{FieldErrors, RunId, blueprint as rules, run::Progress, token::Scope};
+use runyard_domain::{
+    FieldErrors, RunId, blueprint as rules,
+    progress::{self, Operation},
+    run::Progress,
+    token::Scope,
+};
 pub use runyard_store::run::{Filter, Sort, SortField};
 use runyard_store::{self as store, Tx};
 pub use stop::stop;
@@ -84,18 +89,25 @@ pub async fn patch(
     Ok(run)
 }
 
-/// Replaces the progress of a run.
-pub async fn put_progress(engine: &Engine, actor: &Actor, id: RunId, progress: Vec<Progress>) -> Result<()> {
+/// Replaces the progress of a run; answers it with what its history says.
+pub async fn put_progress(
+    engine: &Engine,
+    actor: &Actor,
+    id: RunId,
+    progress: Vec<Progress>,
+) -> Result<Vec<Operation>> {
     let (now, actor) = (engine.now(), actor.clone());
-    engine
+    let operations = engine
         .db
         .write(move |tx| {
-            lock_for(tx, &actor, id)?;
-            Ok::<_, Error>(store::run::save_progress(tx, id, &progress, now)?)
+            let run = lock_for(tx, &actor, id)?;
+            let operations = progress::advance(&run.progress, progress.clone(), now);
+            store::run::save_progress(tx, id, &operations, now)?;
+            Ok::<_, Error>(operations)
         })
         .await?;
     engine.signals.changed(id);
-    Ok(())
+    Ok(operations)
 }
 
 /// The run, locked, if the actor's token reaches it.

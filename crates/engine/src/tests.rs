@@ -1,12 +1,13 @@
 use std::sync::{Arc, OnceLock, atomic::AtomicI64, atomic::Ordering};
 
 use runyard_domain::RunId;
+use runyard_objects::{FolderSigning, Location};
 
 use super::*;
 
 /// A clock that stands still, or goes where it is told.
 #[derive(Default)]
-struct Stopped(AtomicI64);
+pub(crate) struct Stopped(pub(crate) AtomicI64);
 
 impl Clock for Stopped {
     fn now(&self) -> Millis {
@@ -18,19 +19,24 @@ impl Clock for Stopped {
     }
 }
 
-fn engine(clock: Arc<Stopped>, folder: &std::path::Path) -> Engine {
+/// An engine in memory, with objects in a folder whose addresses it signs.
+pub(crate) fn engine(clock: Arc<Stopped>, folder: &std::path::Path) -> Engine {
+    let url = Arc::new(OnceLock::from("http://127.0.0.1:7878".to_owned()));
+    let signing = FolderSigning { key: [0; 32], url: Arc::clone(&url) };
+    let objects = Location::Folder { path: folder.to_owned(), signing };
     Engine::new(Parts {
         db: Db::inline().unwrap(),
-        objects: Objects::open_folder(folder).unwrap(),
+        objects: Objects::open(&objects).unwrap(),
         executors: Vec::new(),
         clock,
         signals: Signals::default(),
         options: Options {
-            url: Arc::new(OnceLock::new()),
+            url,
             server_file: None,
             cache_dir: folder.to_owned(),
             server_id: "test".to_owned(),
             key: [0; 32],
+            max_log_bytes: log::DEFAULT_MAX_BYTES,
         },
         waiting: std::sync::Mutex::default(),
         last_id: std::sync::Mutex::default(),

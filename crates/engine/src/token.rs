@@ -102,6 +102,15 @@ pub async fn revoke(engine: &Engine, actor: &Actor, id: TokenId) -> Result<()> {
 /// # Errors
 /// [`Error::Unauthorized`] with the sentence for a bad, expired or revoked token.
 pub async fn authenticate(engine: &Engine, secret: &str) -> Result<Actor> {
+    let token = by_secret(engine, secret).await?;
+    Ok(Actor { token_id: Some(token.id), name: token.name, scope: token.scope })
+}
+
+/// The token with this secret, if it works now.
+///
+/// # Errors
+/// As [`authenticate`].
+pub async fn by_secret(engine: &Engine, secret: &str) -> Result<Token> {
     let (wanted, now) = (hash(secret), engine.now());
     let token = engine.db.read(move |tx| Ok::<_, Error>(store::token::by_hash(tx, &wanted)?)).await?;
     let Some(token) = token else { return Err(Error::Unauthorized("invalid bearer token".to_owned())) };
@@ -111,7 +120,7 @@ pub async fn authenticate(engine: &Engine, secret: &str) -> Result<Actor> {
     if token.expires_at.is_some_and(|expires| expires <= now) {
         return Err(Error::Unauthorized("this token has expired: ask for a new one".to_owned()));
     }
-    Ok(Actor { token_id: Some(token.id), name: token.name, scope: token.scope })
+    Ok(token)
 }
 
 /// Makes sure that `secret` is an admin token (the one in `DATA/token`), unless it was revoked.

@@ -116,4 +116,6 @@ pub struct LocalOptions {
     pub cpu_milli: Option<i64>,
     /// Offer no more than this, in bytes; `None`: what the machine has.
     pub memory_bytes: Option<i64>,
+    /// Variables of this process that no job may see, besides those that begin with `RUNYARD_`.
+    pub hidden: Vec<String>,
 }

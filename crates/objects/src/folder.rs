@@ -19,7 +19,12 @@ use nix::{
     unistd::{UnlinkatFlags, unlinkat},
 };
 
-use crate::{Error, Listed, key::STAGING};
+use crate::{
+    Error, Listed,
+    key::{MULTIPART, STAGING},
+    multipart,
+    turns::Turns,
+};
 
 /// A writer that has written nothing for this long is dead.
 const LEFTOVER_AGE: Duration = Duration::from_hours(24);
@@ -29,17 +34,30 @@ pub(crate) struct Folder {
     path: PathBuf,
     root: OwnedFd,
     staging: OwnedFd,
+    turns: Turns,
 }
 
 impl Folder {
     pub(crate) fn open(path: PathBuf) -> Result<Self, Error> {
         let fail = |source: io::Error| from_io(&path, format!("open {}", path.display()), source);
         let staging = path.join(STAGING);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&staging).map_err(fail)?;
+        let uploads = path.join(MULTIPART);
+        for folder in [&staging, &uploads] {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
+        }
         let root = OwnedFd::from(File::open(&path).map_err(fail)?);
         let staging_fd = open_folder_at(&root, STAGING).map_err(|errno| fail(errno.into()))?;
         remove_leftovers(&staging, SystemTime::now()).map_err(fail)?;
-        Ok(Self { path, root, staging: staging_fd })
+        multipart::remove_leftovers(&uploads, SystemTime::now()).map_err(fail)?;
+        Ok(Self { path, root, staging: staging_fd, turns: Turns::default() })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// Makes a file that only the caller knows, for a write under way.
@@ -56,6 +74,11 @@ impl Folder {
 
     /// Makes the staged file (already on disk) the object `key`.
     pub(crate) fn publish(&self, staged: &str, key: &str) -> Result<(), Error> {
+        self.publish_from(&self.staging, staged, key)
+    }
+
+    /// The same for a file in another folder of the same file system.
+    pub(crate) fn publish_from(&self, from: &OwnedFd, staged: &str, key: &str) -> Result<(), Error> {
         let (parents, name) = split(key);
         // A delete may remove a parent that has just become empty between the two steps: then make it again.
         for _ in 0..100 {
@@ -64,7 +87,7 @@ impl Folder {
                 chain => chain.map_err(|errno| self.fail_put(key, errno))?,
             };
             let parent = chain.last().unwrap_or(&self.root);
-            match renameat(&self.staging, staged, parent, name) {
+            match renameat(from, staged, parent, name) {
                 Err(Errno::ENOENT) => continue,
                 Err(errno) => return Err(self.fail_put(key, errno)),
                 Ok(()) => {}
@@ -148,7 +171,7 @@ impl Folder {
                 let Ok(name) = entry.file_name().into_string() else { continue };
                 let key = if folder.is_empty() { name } else { format!("{folder}/{name}") };
                 let kind = entry.file_type().map_err(fail)?;
-                if kind.is_dir() && key != STAGING {
+                if kind.is_dir() && ![STAGING, MULTIPART].contains(&key.as_str()) {
                     folders.push(key);
                 } else if kind.is_file() {
                     match entry.metadata() {

@@ -4,6 +4,8 @@ use crate::Error;
 
 /// First segment kept for writes under way.
 pub(crate) const STAGING: &str = ".staging";
+/// First segment kept for uploads in parts.
+pub(crate) const MULTIPART: &str = ".multipart";
 
 /// Whether `key` can name an object: 1 to 1024 bytes, segments of 1 to 255 bytes separated by `/`, none of them
 /// `.` or `..`, no control characters.
@@ -29,8 +31,8 @@ pub fn check_key(key: &str) -> Result<(), Error> {
             _ => {}
         }
     }
-    if key.split('/').next() == Some(STAGING) {
-        return wrong("`.staging` is kept for writes under way");
+    if key.split('/').next().is_some_and(|first| [STAGING, MULTIPART].contains(&first)) {
+        return wrong("`.staging` and `.multipart` are kept for writes under way");
     }
     Ok(())
 }
@@ -65,6 +67,7 @@ mod tests {
             "a\nb",
             "a/\u{7f}",
             ".staging/x",
+            ".multipart/x",
             &long_segment,
             &long_key,
         ] {

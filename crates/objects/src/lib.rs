@@ -1,58 +1,44 @@
 //! Bytes in a folder or an object store.
 //!
 //! Keys are `/`-separated relative names ([`check_key`]). A write is durable and whole, or not visible at all.
+//! Nothing here knows whose bytes they are or who may read them: a signed address is the only right it gives out.
 
 use std::{ops::Range, path::PathBuf, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::{Stream, stream::BoxStream};
+use reqwest::header::HeaderMap;
+use runyard_domain::Millis;
 
+mod error;
 mod folder;
 mod key;
+mod location;
+mod multipart;
 mod read;
+mod s3;
+mod sign;
+mod turns;
 mod write;
 
+pub use error::Error;
 use folder::Folder;
 pub use key::check_key;
+pub use location::{Credentials, FolderSigning, Location};
+use s3::S3;
+pub use sign::{SignedGet, SignedPart, SignedPut, SignedRequest, attachment};
 
 /// The bytes of an object, in order.
 pub type ByteStream = BoxStream<'static, Result<Bytes, Error>>;
 
-/// What went wrong with an object.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// There is no such object.
-    #[error("there is no object `{0}`")]
-    NotFound(String),
-    /// The stream was longer than the caller allowed; nothing was stored.
-    #[error("more than {limit} bytes were sent: the limit is {limit}")]
-    TooLarge {
-        /// The largest size that was allowed, in bytes.
-        limit: u64,
-    },
-    /// The key cannot name an object.
-    #[error("`{key}` cannot name an object: {reason}")]
-    InvalidKey {
-        /// The key, cut when it is long.
-        key: String,
-        /// What is wrong with it, and what a key looks like.
-        reason: String,
-    },
-    /// The disk is full, or a quota is used up.
-    #[error("no space is left in {}: free some, or give the server a larger disk", .0.display())]
-    NoSpace(PathBuf),
-    /// The sender's stream failed before its end; nothing was stored.
-    #[error("the bytes stopped coming: {0}")]
-    Interrupted(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The file system refused.
-    #[error("cannot {what}: {source}")]
-    Io {
-        /// What was tried, with its path.
-        what: String,
-        /// The system's answer.
-        source: std::io::Error,
-    },
-}
+/// Most parts that an upload may have.
+pub const PARTS_MAX: i64 = 10_000;
+/// Smallest part, unless it is the last one: 5 MiB.
+pub const PART_MIN: u64 = 5 << 20;
+/// Largest object that goes in one piece, and largest part: 5 GiB.
+pub const PUT_MAX: u64 = 5 << 30;
+/// Longest that a signed address may live, in seconds: a week.
+pub const EXPIRES_MAX_S: i64 = 7 * 24 * 3600;
 
 /// What was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,29 +62,91 @@ pub struct Listed {
     pub modified: SystemTime,
 }
 
+/// A request that whoever has it may make, until it expires, without an account of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// Where to. With a folder, a path of this server: the host is not signed, so a client that reaches the server
+    /// by another name may put that in its place.
+    pub url: String,
+    /// `GET` or `PUT`.
+    pub method: &'static str,
+    /// Headers that must be sent with exactly these values.
+    pub headers: Vec<(String, String)>,
+    /// Refused from then on.
+    pub expires_at: Millis,
+}
+
+/// What the answer to a signed GET says of the bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GetAs {
+    /// Name to save them under.
+    pub name: Option<String>,
+    /// Their content type.
+    pub content_type: Option<String>,
+}
+
 /// A store of objects. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Objects {
-    folder: Arc<Folder>,
+    backend: Backend,
+}
+
+#[derive(Debug, Clone)]
+enum Backend {
+    Folder(Arc<Folder>, Option<FolderSigning>),
+    S3(Arc<S3>),
 }
 
 impl Objects {
     /// Objects as files below `path`, which is made when it is missing. What writers left half done is removed
-    /// once nobody can be writing it any more.
+    /// once nobody can be writing it any more. Signs no addresses.
     pub fn open_folder(path: impl Into<PathBuf>) -> Result<Self, Error> {
-        Ok(Self { folder: Arc::new(Folder::open(path.into())?) })
+        Ok(Self { backend: Backend::Folder(Arc::new(Folder::open(path.into())?), None) })
+    }
+
+    /// Objects at the location. Of an S3 store nothing is asked yet: [`Objects::check`] does.
+    pub fn open(location: &Location) -> Result<Self, Error> {
+        let backend = match location {
+            Location::Folder { path, signing } => {
+                Backend::Folder(Arc::new(Folder::open(path.clone())?), Some(signing.clone()))
+            }
+            Location::S3 { bucket, prefix, endpoint, region, credentials, path_style } => Backend::S3(
+                Arc::new(S3::open(bucket, prefix, endpoint.as_deref(), region, credentials, *path_style)?),
+            ),
+        };
+        Ok(Self { backend })
+    }
+
+    /// The bucket, and what all keys in it begin with; `None`: these are files of this machine.
+    pub fn bucket(&self) -> Option<(&str, &str)> {
+        match &self.backend {
+            Backend::Folder(..) => None,
+            Backend::S3(s3) => Some(s3.place()),
+        }
+    }
+
+    /// Asks the store whether it is there and lets us in, so that a wrong name or account is found at the start.
+    pub async fn check(&self) -> Result<(), Error> {
+        match &self.backend {
+            Backend::Folder(..) => Ok(()),
+            Backend::S3(s3) => s3.check().await,
+        }
     }
 
     /// Stores what the stream brings under `key`, in place of what was there. When this answers `Ok` the bytes
-    /// are on disk; when it fails, or is dropped, `key` is as it was.
+    /// are durable; when it fails, or is dropped, `key` is as it was.
     pub async fn put_stream<S, E>(&self, key: &str, stream: S, limit: u64) -> Result<Put, Error>
     where
-        S: futures::Stream<Item = Result<Bytes, E>> + Send,
+        S: Stream<Item = Result<Bytes, E>> + Send,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         check_key(key)?;
-        let staged = write::stage(&self.folder, stream, limit).await?;
-        staged.publish(|_| key.to_owned()).await
+        match &self.backend {
+            Backend::Folder(folder, _) => {
+                write::stage(folder, stream, limit).await?.publish(|_| key.to_owned()).await
+            }
+            Backend::S3(s3) => s3.put(key, stream, limit).await,
+        }
     }
 
     /// Like [`Objects::put_stream`], under the name that the content gives: `{prefix}{hex SHA-256}{suffix}`, such
@@ -111,13 +159,15 @@ impl Objects {
         limit: u64,
     ) -> Result<Put, Error>
     where
-        S: futures::Stream<Item = Result<Bytes, E>> + Send,
+        S: Stream<Item = Result<Bytes, E>> + Send,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let name = |digest: &str| format!("{prefix}{digest}{suffix}");
         check_key(&name(&"0".repeat(64)))?;
-        let staged = write::stage(&self.folder, stream, limit).await?;
-        staged.publish(name).await
+        match &self.backend {
+            Backend::Folder(folder, _) => write::stage(folder, stream, limit).await?.publish(name).await,
+            Backend::S3(s3) => s3.put_hashed(name, stream, limit).await,
+        }
     }
 
     /// The object's size and its bytes. They stay the same when the object is replaced or deleted meanwhile.
@@ -128,7 +178,10 @@ impl Objects {
     /// The size of the whole object, and the part of `range` that exists (nothing past its end).
     pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<(u64, ByteStream), Error> {
         check_key(key)?;
-        read::open(&self.folder, key, range).await
+        match &self.backend {
+            Backend::Folder(folder, _) => read::open(folder, key, range).await,
+            Backend::S3(s3) => s3.get(key, range).await,
+        }
     }
 
     /// The object's size; `None` when there is no such object.
@@ -143,8 +196,13 @@ impl Objects {
     /// Deletes the object; answers the bytes freed: 0 when there was none. May be repeated.
     pub async fn delete(&self, key: &str) -> Result<u64, Error> {
         check_key(key)?;
-        let (folder, key) = (Arc::clone(&self.folder), key.to_owned());
-        blocking(move || folder.delete(&key)).await
+        match &self.backend {
+            Backend::Folder(folder, _) => {
+                let (folder, key) = (Arc::clone(folder), key.to_owned());
+                blocking(move || folder.delete(&key)).await
+            }
+            Backend::S3(s3) => s3.delete(key).await,
+        }
     }
 
     /// All objects below `prefix` (`sources`, `jobs/42`; empty: all), sorted by key.
@@ -153,9 +211,151 @@ impl Objects {
         if !prefix.is_empty() {
             check_key(&prefix)?;
         }
-        let folder = Arc::clone(&self.folder);
-        blocking(move || folder.list(&prefix)).await
+        match &self.backend {
+            Backend::Folder(folder, _) => {
+                let folder = Arc::clone(folder);
+                blocking(move || folder.list(&prefix)).await
+            }
+            Backend::S3(s3) => s3.list(&prefix).await,
+        }
     }
+
+    /// A signed GET of the object, ranges included.
+    pub fn presign_get(&self, key: &str, expires_in_s: i64, get: &GetAs) -> Result<Signed, Error> {
+        check_key(key)?;
+        let request = SignedRequest::Get(SignedGet { key: key.to_owned(), get: get.clone() });
+        self.presign(&request, expires_in_s)
+    }
+
+    /// A signed PUT of exactly these many bytes with this MD5, at most [`PUT_MAX`].
+    pub fn presign_put(
+        &self,
+        key: &str,
+        size: u64,
+        md5: [u8; 16],
+        expires_in_s: i64,
+    ) -> Result<Signed, Error> {
+        check_key(key)?;
+        let request = SignedRequest::Put(SignedPut { key: key.to_owned(), size, md5, part: None });
+        self.presign(&request, expires_in_s)
+    }
+
+    /// Begins an upload in parts of `part_size` bytes ([`PART_MIN`] to [`PUT_MAX`]; only the last part may be
+    /// smaller); answers its name. Uploads that nothing was added to for a week may vanish.
+    pub async fn begin_multipart(&self, key: &str, part_size: u64) -> Result<String, Error> {
+        check_key(key)?;
+        multipart::check_part_size(part_size)?;
+        match &self.backend {
+            Backend::Folder(folder, _) => multipart::begin(folder, part_size).await,
+            Backend::S3(s3) => s3.begin_multipart(key).await,
+        }
+    }
+
+    /// A signed PUT of part `number` (from 1 to [`PARTS_MAX`]): exactly these many bytes with this MD5. Answered with
+    /// an `ETag`, which [`Objects::complete_multipart`] wants. A part may be sent again; what came last counts.
+    pub fn presign_part(
+        &self,
+        key: &str,
+        upload: &str,
+        number: i64,
+        size: u64,
+        md5: [u8; 16],
+        expires_in_s: i64,
+    ) -> Result<Signed, Error> {
+        check_key(key)?;
+        multipart::check_number(number)?;
+        let part = Some(SignedPart { upload: upload.to_owned(), number });
+        let request = SignedRequest::Put(SignedPut { key: key.to_owned(), size, md5, part });
+        self.presign(&request, expires_in_s)
+    }
+
+    /// Makes the parts, by number and `ETag`, the object `key`: durable when this answers. May be repeated: once
+    /// the upload is gone and the object is there, it has been completed.
+    pub async fn complete_multipart(
+        &self,
+        key: &str,
+        upload: &str,
+        parts: &[(i64, String)],
+    ) -> Result<(), Error> {
+        check_key(key)?;
+        let parts = multipart::in_order(parts)?;
+        match &self.backend {
+            Backend::Folder(folder, _) => multipart::complete(folder, key, upload, parts).await,
+            Backend::S3(s3) => s3.complete_multipart(key, upload, &parts).await,
+        }
+    }
+
+    /// Gives the upload up and frees its parts. May be repeated.
+    pub async fn abort_multipart(&self, key: &str, upload: &str) -> Result<(), Error> {
+        check_key(key)?;
+        match &self.backend {
+            Backend::Folder(folder, _) => multipart::abort(folder, key, upload).await,
+            Backend::S3(s3) => s3.abort_multipart(key, upload).await,
+        }
+    }
+
+    fn presign(&self, request: &SignedRequest, expires_in_s: i64) -> Result<Signed, Error> {
+        let expires_in_s = expires_in_s.clamp(0, EXPIRES_MAX_S);
+        if let SignedRequest::Put(put) = request
+            && put.size > PUT_MAX
+        {
+            return Err(Error::TooLarge { limit: PUT_MAX });
+        }
+        match &self.backend {
+            Backend::Folder(folder, Some(signing)) => {
+                multipart::check_signed(folder, request)?;
+                sign::address(signing, request, now().plus(expires_in_s * 1000))
+            }
+            Backend::Folder(_, None) => Err(Error::NoSigning),
+            Backend::S3(s3) => s3.presign(request, expires_in_s),
+        }
+    }
+
+    /// What a request to an address of [`Objects`] in a folder may do: `Denied` when it was not signed here exactly
+    /// so, or has expired. `path_and_query` is as it was sent; `headers` are the request's.
+    pub fn verify_signed(
+        &self,
+        method: &str,
+        path_and_query: &str,
+        headers: &HeaderMap,
+    ) -> Result<SignedRequest, Error> {
+        match &self.backend {
+            Backend::Folder(_, Some(signing)) => {
+                sign::verify(&signing.key, method, path_and_query, headers, now())
+            }
+            _ => Err(Error::Denied("this server serves no objects by signed addresses".to_owned())),
+        }
+    }
+
+    /// Does a signed PUT: stores the bytes if they are those that were signed, else nothing. Answers the `ETag`,
+    /// quotes included.
+    pub async fn put_signed<S, E>(&self, put: &SignedPut, stream: S) -> Result<String, Error>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Backend::Folder(folder, _) = &self.backend else {
+            return Err(Error::Denied("this server serves no objects by signed addresses".to_owned()));
+        };
+        match &put.part {
+            None => write::put_exactly(folder, &put.key, put.size, put.md5, stream).await?,
+            Some(part) => multipart::put_part(folder, put, part, stream).await?,
+        }
+        Ok(format!("\"{}\"", hex(&put.md5)))
+    }
+}
+
+fn now() -> Millis {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Runs what waits for the disk on a thread of its own; it goes on to its end when the caller is dropped.

@@ -44,11 +44,25 @@ pub(crate) fn program(mut env: Environment, spec: &JobSpec, folder: &Folder, url
     set(&mut env, "RUNYARD_ML", folder.ml());
     set(&mut env, "RUNYARD_CONFIG", folder.config());
     set(&mut env, "RUNYARD_RECORDS", folder.path(folder::RECORDS));
+    if let Some(file) = &spec.server_file {
+        set(&mut env, "RUNYARD_SERVER_FILE", file);
+    }
     set(&mut env, "RUN_ID", spec.run_id.to_string());
     set(&mut env, "REQUESTED_GPU_COUNT", demand.gpu_count.to_string());
     // Empty hides all GPUs: a run that asked for none must not use one that was given to another.
     set(&mut env, "CUDA_VISIBLE_DEVICES", spec.gpus.join(","));
     env
+}
+
+/// Lets Python find a package that nobody installed, behind those that somebody did name.
+pub(crate) fn add_python(env: &mut Environment, folder: &Path) {
+    let mut path =
+        env.get(OsStr::new("PYTHONPATH")).filter(|old| !old.is_empty()).cloned().unwrap_or_default();
+    if !path.is_empty() {
+        path.push(":");
+    }
+    path.push(folder);
+    set(env, "PYTHONPATH", path);
 }
 
 /// Puts a virtual environment in front.

@@ -46,13 +46,16 @@ pub(crate) struct Job {
     pub(crate) terminating: watch::Sender<bool>,
     /// Told after every sample.
     pub(crate) sampled: Notify,
+    /// Told after every look at new records.
+    pub(crate) recorded: Notify,
 }
 
 impl Job {
     pub(crate) fn new(folder: Folder, spec: JobSpec, output: std::sync::Arc<Output>) -> Self {
         let server = Rc::new(Server::new(&spec));
-        let (terminating, sampled) = (watch::Sender::new(false), Notify::new());
-        Self { folder, spec, server, output, orders: Orders::new(), terminating, sampled }
+        let (terminating, orders) = (watch::Sender::new(false), Orders::new());
+        let (sampled, recorded) = (Notify::new(), Notify::new());
+        Self { folder, spec, server, output, orders, terminating, sampled, recorded }
     }
 
     /// The grace that holds when nobody said another.

@@ -17,6 +17,7 @@ mod listen;
 mod orders;
 mod output;
 mod processes;
+mod python;
 mod records;
 mod recover;
 mod server;
@@ -24,6 +25,7 @@ mod ship;
 mod stage;
 mod supervise;
 mod system;
+mod uploads;
 mod venv;
 
 use std::{io, path::Path, process::ExitCode, rc::Rc};

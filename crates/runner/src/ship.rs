@@ -11,13 +11,14 @@ use runyard_domain::{
 use runyard_wire::job::{Appended, EndJob, Heartbeat, Rejected};
 use tokio::{
     sync::{Notify, watch},
-    task::JoinHandle,
+    task::{JoinError, JoinHandle},
 };
 
 use crate::{
     job::Job,
     records::{self, Cut},
     server::{Patience, Refusal, Server},
+    uploads,
 };
 
 /// The shortest time between two small chunks: a program that prints a thousand lines a second is not a thousand calls.
@@ -34,6 +35,7 @@ const REJECTED_SAID: u64 = 20;
 #[derive(Debug)]
 pub(crate) struct Shipping {
     parcels: Vec<OnWay>,
+    uploads: Uploading,
     rejected: Rc<Cell<u64>>,
     delivering: Rc<Cell<bool>>,
 }
@@ -44,6 +46,13 @@ struct OnWay {
     stream: Stream,
     ended: watch::Sender<bool>,
     task: JoinHandle<Result<i64, Refusal>>,
+}
+
+/// The task that brings files, told in the same way.
+#[derive(Debug)]
+struct Uploading {
+    ended: watch::Sender<bool>,
+    task: JoinHandle<Result<(), Refusal>>,
 }
 
 /// One stream on its way.
@@ -75,11 +84,11 @@ impl Shipping {
             let task = tokio::task::spawn_local(async move { parcel.bring(&job, &rejected).await });
             OnWay { stream, ended, task }
         });
-        Self { parcels: parcels.into(), rejected, delivering }
+        Self { parcels: parcels.into(), uploads: Uploading::begin(job), rejected, delivering }
     }
 
-    /// Everything was written: waits until the server has it; answers the lengths. Records go before logs because what
-    /// is wrong with a record is said in the log.
+    /// Everything was written: waits until the server has it; answers the lengths. Records and files go before logs
+    /// because what is wrong with them is said in the log.
     pub(crate) async fn finish(self, job: &Job) -> Result<StreamLengths, Refusal> {
         self.delivering.set(true);
         let mut lengths = StreamLengths::default();
@@ -88,9 +97,12 @@ impl Shipping {
         for parcel in &others {
             parcel.ended.send_replace(true);
         }
+        let mut uploads = self.uploads;
+        uploads.ended.send_replace(true);
         for mut parcel in others {
             *lengths.of_mut(parcel.stream) = parcel.arrived().await?;
         }
+        uploads.arrived().await?;
         let unsaid = self.rejected.get().saturating_sub(REJECTED_SAID);
         if unsaid > 0 {
             job.output.note(&format!("{unsaid} more records lines were skipped"));
@@ -104,10 +116,31 @@ impl Shipping {
     }
 }
 
+impl Uploading {
+    fn begin(job: &Rc<Job>) -> Self {
+        let (ended, seen) = watch::channel(false);
+        Self { ended, task: tokio::task::spawn_local(uploads::run(job.clone(), seen)) }
+    }
+
+    /// Waits until all files are where they belong, or given up.
+    async fn arrived(&mut self) -> Result<(), Refusal> {
+        (&mut self.task).await.unwrap_or_else(broken)
+    }
+}
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn broken<T>(error: JoinError) -> Result<T, Refusal> {
+    Err(Refusal::Refused(format!("the runner is broken: {error}")))
+}
+
 impl OnWay {
     /// Waits until the server has all of the stream; answers its length.
     async fn arrived(&mut self) -> Result<i64, Refusal> {
-        let broken = |error| Err(Refusal::Refused(format!("the runner is broken: {error}")));
         (&mut self.task).await.unwrap_or_else(broken)
     }
 }
@@ -172,6 +205,9 @@ impl Parcel {
                 self.wait(job, idle).await;
                 continue;
             };
+            if self.stream == Stream::Records {
+                job.recorded.notify_one();
+            }
             idle = Duration::ZERO;
             let large = chunk.bytes.len() >= LARGE;
             if chunk.too_long {

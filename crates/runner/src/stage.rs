@@ -19,7 +19,7 @@ use tokio::io::AsyncWrite;
 use crate::{
     environment::{self, Environment},
     job::Job,
-    venv,
+    python, venv,
 };
 
 /// How often a download that arrives damaged is tried again.
@@ -52,6 +52,11 @@ pub(crate) async fn stage(job: &Job) -> Result<Environment, Failure> {
     if !job.spec.requirements.is_empty() {
         let venv = venv::ready(job, &env).await?;
         environment::use_venv(&mut env, &venv);
+    }
+    match python::place(Path::new(&job.spec.cache_dir)) {
+        Ok(folder) => environment::add_python(&mut env, &folder),
+        // Most programs do not need it.
+        Err(error) => job.output.note(&format!("`import runyard` will not work: cannot place it ({error})")),
     }
     Ok(environment::program(env, &job.spec, &job.folder, &job.server.url()))
 }

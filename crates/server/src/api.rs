@@ -1,7 +1,10 @@
 //! The native API: a file per noun. Handlers turn wire into engine and back, and do nothing else.
 
+mod artifact;
 mod blueprint;
+mod checkpoint;
 mod event;
+mod file;
 mod job;
 mod log;
 mod metric;
@@ -13,12 +16,14 @@ mod system;
 mod token;
 
 use axum::Json;
-use runyard_domain::{FieldErrors, filter};
-use runyard_engine as engine;
 use runyard_wire::Data;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{app::App, error::Problem, query};
+use crate::{
+    app::App,
+    error::Problem,
+    query::{pattern, sort_by_creation},
+};
 
 /// What most handlers answer.
 type Answer<T> = Result<Json<Data<T>>, Problem>;
@@ -26,19 +31,6 @@ type Answer<T> = Result<Json<Data<T>>, Problem>;
 #[expect(clippy::unnecessary_wraps, reason = "it is what handlers end with")]
 fn data<T>(data: T) -> Answer<T> {
     Ok(Json(Data { data }))
-}
-
-/// A valid ILIKE pattern.
-fn pattern(text: &str) -> Result<String, filter::Error> {
-    filter::Pattern::parse(text).map(|pattern| pattern.as_str().to_owned())
-}
-
-/// The order of runs and blueprints.
-fn sort_by_creation(errors: &mut FieldErrors, texts: Vec<String>) -> engine::run::Sort {
-    use engine::run::{Sort, SortField};
-    let Some(sort) = query::sort(errors, texts, &["id", "created_at"]) else { return Sort::default() };
-    let field = if sort.field == "id" { SortField::Id } else { SortField::CreatedAt };
-    Sort { field, descending: sort.descending }
 }
 
 /// Routes that answer soon; below `/api/v2`.
@@ -59,9 +51,15 @@ pub(crate) fn soon() -> OpenApiRouter<App> {
         .routes(routes!(event::list))
         .routes(routes!(job::list))
         .routes(routes!(log::read))
+        .routes(routes!(log::search))
         .routes(routes!(stream::follow))
         .routes(routes!(metric::list, metric::post))
         .routes(routes!(metric::tags))
+        .routes(routes!(metric::series))
+        .routes(routes!(checkpoint::list, checkpoint::create))
+        .routes(routes!(checkpoint::read))
+        .routes(routes!(artifact::list, artifact::create))
+        .routes(routes!(artifact::read))
         .routes(routes!(job::start))
         .routes(routes!(job::heartbeat))
         .routes(routes!(job::append))
@@ -70,9 +68,19 @@ pub(crate) fn soon() -> OpenApiRouter<App> {
         .routes(routes!(system::resources))
 }
 
-/// Routes whose bodies may take long; below `/api/v2`.
+/// Routes whose bodies may take long, or what they ask of the object store; below `/api/v2`.
 pub(crate) fn long() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(source::put)).routes(routes!(source::get, source::head))
+    OpenApiRouter::new()
+        .routes(routes!(source::put))
+        .routes(routes!(source::get, source::head))
+        .routes(routes!(checkpoint::get, checkpoint::delete))
+        .routes(routes!(checkpoint::files, checkpoint::announce))
+        .routes(routes!(checkpoint::complete))
+        .routes(routes!(checkpoint::abandon))
+        .routes(routes!(artifact::get, artifact::delete))
+        .routes(routes!(artifact::files, artifact::announce))
+        .routes(routes!(artifact::complete))
+        .routes(routes!(artifact::abandon))
 }
 
 /// Routes that need no token.

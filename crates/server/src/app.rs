@@ -10,7 +10,7 @@ use runyard_engine::{self as engine, Engine};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::{error::Problem, limits, metrics::Metrics};
+use crate::{dialects::chariot, error::Problem, limits, metrics::Metrics};
 
 /// State of the router; cheap to clone.
 #[derive(Clone)]
@@ -19,11 +19,17 @@ pub(crate) struct App {
     /// Ends event streams.
     pub(crate) shutdown: CancellationToken,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) chariot: chariot::Settings,
 }
 
 impl App {
     pub(crate) fn new(engine: Engine, shutdown: CancellationToken) -> Self {
-        Self { engine, shutdown, metrics: Arc::new(Metrics::new()) }
+        Self { engine, shutdown, metrics: Arc::new(Metrics::new()), chariot: chariot::Settings::default() }
+    }
+
+    /// The same, speaking to Chariot's clients as the operator said.
+    pub(crate) fn with_chariot(self, chariot: chariot::Settings) -> Self {
+        Self { chariot, ..self }
     }
 
     /// Runs an engine command to its end, also when the client goes away while it runs.

@@ -18,7 +18,7 @@ pub(crate) struct Problem {
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
     pub(crate) message: String,
-    errors: Option<BTreeMap<String, Vec<String>>>,
+    pub(crate) errors: Option<BTreeMap<String, Vec<String>>>,
     expected_offset: Option<i64>,
     /// For the server's log only.
     fault: Option<String>,
@@ -103,8 +103,23 @@ impl IntoResponse for Problem {
     }
 }
 
+/// Writes the body of a refusal, with the request's id: its content type and text.
+pub(crate) type Form = fn(Problem, &str) -> (&'static str, String);
+
+/// The form of our own API.
+pub(crate) fn form(problem: Problem, request_id: &str) -> (&'static str, String) {
+    let body = wire::error::Error {
+        error: problem.message,
+        code: problem.code.to_owned(),
+        request_id: request_id.to_owned(),
+        errors: problem.errors,
+        expected_offset: problem.expected_offset,
+    };
+    ("application/json", serde_json::to_string(&body).unwrap_or_default())
+}
+
 /// Gives every answer that is no success its body; `what` is the method and path, for sentences and the log.
-pub(crate) async fn render(mut response: Response, request_id: &str, what: &str) -> Response {
+pub(crate) async fn render(mut response: Response, request_id: &str, what: &str, form: Form) -> Response {
     let status = response.status();
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
@@ -117,18 +132,12 @@ pub(crate) async fn render(mut response: Response, request_id: &str, what: &str)
         let fault = problem.fault.as_deref().unwrap_or(&problem.message);
         tracing::error!(request_id, request = what, status = problem.status.as_u16(), "{fault}");
     }
-    let body = wire::error::Error {
-        error: problem.message,
-        code: problem.code.to_owned(),
-        request_id: request_id.to_owned(),
-        errors: problem.errors,
-        expected_offset: problem.expected_offset,
-    };
-    let text = serde_json::to_string(&body).unwrap_or_default();
+    let status = problem.status;
+    let (mime, text) = form(problem, request_id);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(mime));
     headers.remove(header::CONTENT_LENGTH);
-    match problem.status {
+    match status {
         StatusCode::UNAUTHORIZED => {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"runyard\""));
         }
@@ -169,7 +178,7 @@ mod tests {
     use super::*;
 
     async fn rendered(response: impl IntoResponse) -> (StatusCode, wire::error::Error, Response) {
-        let mut response = render(response.into_response(), "r-1", "GET /x").await;
+        let mut response = render(response.into_response(), "r-1", "GET /x", form).await;
         let body = axum::body::to_bytes(std::mem::take(response.body_mut()), usize::MAX).await.unwrap();
         let error: wire::error::Error = serde_json::from_slice(&body).unwrap();
         assert_eq!(error.request_id, "r-1");

@@ -5,9 +5,11 @@ mod app;
 mod auth;
 mod body;
 mod data;
+mod dialects;
 mod error;
 mod limits;
 mod metrics;
+mod object;
 mod observe;
 mod openapi;
 mod query;
@@ -17,6 +19,8 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
+pub use dialects::chariot;
+pub use runyard_objects::Credentials;
 pub use serve::{Error, Options, serve};
 
 /// The OpenAPI document of the native API, as pretty JSON.

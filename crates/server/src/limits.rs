@@ -4,8 +4,12 @@ use std::time::Duration;
 
 /// Largest JSON body.
 pub(crate) const JSON: usize = 2 << 20;
+/// Largest form of a dialect.
+pub(crate) const FORM: usize = 64 << 10;
 /// Largest body of metrics.
 pub(crate) const METRICS: usize = 8 << 20;
+/// Largest announcement of files.
+pub(crate) const FILES: usize = 8 << 20;
 /// Largest chunk of a job's stream.
 pub(crate) const CHUNK: usize = (1 << 20) + (64 << 10);
 /// Largest packed source.

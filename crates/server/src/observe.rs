@@ -10,7 +10,7 @@ use axum::{
 };
 use tracing::Instrument;
 
-use crate::{app::App, error, limits};
+use crate::{app::App, dialects, error, limits};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -19,12 +19,13 @@ pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next
     let started = Instant::now();
     let id = request_id(request.headers());
     let method = request.method().clone();
+    let form = dialects::form(request.uri().path());
     let what = format!("{method} {}", request.uri().path());
     // The path itself may be anything: only routes are counted.
     let route = request.extensions().get::<MatchedPath>().map_or("", |route| route.as_str()).to_owned();
     let span = tracing::info_span!("request", id, what);
     let response = next.run(request).instrument(span).await;
-    let mut response = error::render(response, &id, &what).await;
+    let mut response = error::render(response, &id, &what, form).await;
     let took = started.elapsed();
     app.metrics.answered(known(&method), &route, response.status(), took);
     tracing::debug!(request_id = id, request = what, status = response.status().as_u16(), ?took, "answered");

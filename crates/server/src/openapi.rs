@@ -83,6 +83,13 @@ impl IntoResponses for BadBody {
     }
 }
 
+/// The document says `{path}` where the router needs `{*path}` for what may have `/` in it.
+pub(crate) fn plain_wildcards(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    let paths = std::mem::take(&mut document.paths.paths);
+    document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
+    document
+}
+
 /// The document without its operations.
 #[derive(OpenApi)]
 #[openapi(
@@ -104,6 +111,8 @@ impl IntoResponses for BadBody {
         (name = "sources", description = "Packed folders of code, stored once per content."),
         (name = "runs", description = "Work that someone asked for: submit, follow, stop, restart."),
         (name = "metrics", description = "Numbers by run, tag and step."),
+        (name = "checkpoints", description = "The state of a training at a step, as files."),
+        (name = "artifacts", description = "Any file or folder of a run."),
         (name = "jobs", description = "What runners say to the server."),
         (name = "system", description = "The server and its machine.")
     )

@@ -1,11 +1,11 @@
-//! Reads query strings strictly: every wrong or unknown parameter is named at once. What a list knows is what its
-//! `IntoParams` type documents, so the OpenAPI document cannot say anything else.
+//! Reads query strings: every wrong parameter is named at once, and every unknown one too unless a dialect asked. What
+//! a list knows is what its `IntoParams` type documents, so the OpenAPI document cannot say anything else.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use runyard_domain::{FieldErrors, filter};
-use runyard_engine::Schema;
+use runyard_engine::{Schema, run};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value, json};
 use utoipa::{
@@ -23,6 +23,9 @@ use crate::{
 /// The valid query of a request.
 pub(crate) struct Query<T>(pub(crate) T);
 
+/// The same for dialects, whose clients may send what we do not know: it is left out.
+pub(crate) struct Lenient<T>(pub(crate) T);
+
 /// For routes that take no parameters.
 #[derive(Debug, serde::Deserialize, IntoParams)]
 pub(crate) struct Nothing {}
@@ -35,8 +38,27 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(Self(read(parts.uri.query().unwrap_or_default())?))
+        Ok(Self(read(parts.uri.query().unwrap_or_default(), Unknown::Refused)?))
     }
+}
+
+impl<S, T> FromRequestParts<S> for Lenient<T>
+where
+    S: Send + Sync,
+    T: IntoParams + DeserializeOwned + 'static,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self(read(parts.uri.query().unwrap_or_default(), Unknown::LeftOut)?))
+    }
+}
+
+/// What becomes of parameters that are not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unknown {
+    Refused,
+    LeftOut,
 }
 
 /// What a parameter's text is read as.
@@ -96,7 +118,7 @@ fn has_type(schema: &Value, name: &str) -> bool {
 }
 
 /// Reads the raw query string.
-fn read<T: IntoParams + DeserializeOwned + 'static>(raw: &str) -> Result<T, FieldErrors> {
+fn read<T: IntoParams + DeserializeOwned + 'static>(raw: &str, unknown: Unknown) -> Result<T, FieldErrors> {
     if raw.len() > limits::QUERY {
         let message =
             format!("the query is over the limit of {} KiB: ask in several requests", limits::QUERY >> 10);
@@ -109,13 +131,16 @@ fn read<T: IntoParams + DeserializeOwned + 'static>(raw: &str) -> Result<T, Fiel
         let (key, text) = pair.split_once('=').unwrap_or((pair, ""));
         let key = match filter::decode(key) {
             Ok(key) => key,
+            Err(_) if unknown == Unknown::LeftOut => continue,
             Err(error) => {
                 errors.add("", error.to_string());
                 continue;
             }
         };
         let Some(parameter) = shape.parameters.get(&key) else {
-            errors.add(key, unknown(&shape.parameters));
+            if unknown == Unknown::Refused {
+                errors.add(key, known(&shape.parameters));
+            }
             continue;
         };
         let pieces =
@@ -156,7 +181,7 @@ fn typed(piece: String, kind: Kind) -> Value {
     .unwrap_or(Value::String(piece))
 }
 
-fn unknown(parameters: &BTreeMap<String, Parameter>) -> String {
+fn known(parameters: &BTreeMap<String, Parameter>) -> String {
     if parameters.is_empty() {
         return "is not known here: this takes no query parameters".to_owned();
     }
@@ -210,6 +235,18 @@ pub(crate) fn sort(
     sorts.first().copied()
 }
 
+/// The order of runs and blueprints.
+pub(crate) fn sort_by_creation(errors: &mut FieldErrors, texts: Vec<String>) -> run::Sort {
+    let Some(sort) = sort(errors, texts, &["id", "created_at"]) else { return run::Sort::default() };
+    let field = if sort.field == "id" { run::SortField::Id } else { run::SortField::CreatedAt };
+    run::Sort { field, descending: sort.descending }
+}
+
+/// A valid ILIKE pattern.
+pub(crate) fn pattern(text: &str) -> Result<String, filter::Error> {
+    filter::Pattern::parse(text).map(|pattern| pattern.as_str().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,12 +268,13 @@ mod tests {
     }
 
     fn refused(raw: &str) -> BTreeMap<String, Vec<String>> {
-        read::<Things>(raw).unwrap_err().0
+        read::<Things>(raw, Unknown::Refused).unwrap_err().0
     }
 
     #[test]
     fn lists_are_repeated_or_joined_by_raw_commas() {
-        let things: Things = read("id=a&id=b,c%2Cd&step=1,2&step=-3&limit=7&logs=true").unwrap();
+        let things: Things =
+            read("id=a&id=b,c%2Cd&step=1,2&step=-3&limit=7&logs=true", Unknown::Refused).unwrap();
         assert_eq!(things.id, ["a", "b", "c,d"]);
         assert_eq!(things.step, [1, 2, -3]);
         assert_eq!((things.limit, things.logs), (Some(7), Some(true)));
@@ -245,8 +283,8 @@ mod tests {
     #[test]
     fn nothing_is_fine_and_a_plus_is_a_space() {
         let nothing = Things { id: vec![], step: vec![], limit: None, logs: None };
-        assert_eq!(read::<Things>("").unwrap(), nothing);
-        assert_eq!(read::<Things>("id=a+b%20c").unwrap().id, ["a b c"]);
+        assert_eq!(read::<Things>("", Unknown::Refused).unwrap(), nothing);
+        assert_eq!(read::<Things>("id=a+b%20c", Unknown::Refused).unwrap().id, ["a b c"]);
     }
 
     #[test]
@@ -263,7 +301,7 @@ mod tests {
             assert!(refused(raw).contains_key("limit"), "{raw}");
         }
         for raw in ["limit=0", "limit=100"] {
-            assert!(read::<Things>(raw).is_ok(), "{raw}");
+            assert!(read::<Things>(raw, Unknown::Refused).is_ok(), "{raw}");
         }
     }
 
@@ -280,5 +318,12 @@ mod tests {
         assert!(refused("%ff=1").contains_key(""));
         assert!(refused(&"id=a&".repeat(limits::QUERY)).contains_key(""));
         assert!(refused(&"id=a&".repeat(filter::MAX_VALUES + 1)).contains_key("id"));
+    }
+
+    #[test]
+    fn a_dialect_leaves_out_what_it_does_not_know_and_nothing_else() {
+        let things: Things = read("id=a&colour=red&%ff=1&limit=7", Unknown::LeftOut).unwrap();
+        assert_eq!((things.id, things.limit), (vec!["a".to_owned()], Some(7)));
+        assert!(read::<Things>("colour=red&limit=x", Unknown::LeftOut).unwrap_err().0.contains_key("limit"));
     }
 }

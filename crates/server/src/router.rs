@@ -18,7 +18,14 @@ use tower_http::{
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{api, app::App, auth, error::Problem, limits, observe, openapi::Document};
+use crate::{
+    api,
+    app::App,
+    auth, dialects,
+    error::Problem,
+    limits, object, observe,
+    openapi::{self, Document},
+};
 
 /// Routes that answer soon, routes that may take long, and routes that need no token.
 struct Routes {
@@ -38,7 +45,8 @@ fn routes() -> Routes {
 /// The OpenAPI document of all routes.
 pub(crate) fn document() -> utoipa::openapi::OpenApi {
     let Routes { soon, long, open } = routes();
-    OpenApiRouter::<App>::with_openapi(Document::openapi()).merge(soon).merge(long).merge(open).into_openapi()
+    let all = OpenApiRouter::<App>::with_openapi(Document::openapi()).merge(soon).merge(long).merge(open);
+    openapi::plain_wildcards(all.into_openapi())
 }
 
 /// The whole HTTP surface.
@@ -52,6 +60,8 @@ pub(crate) fn router(app: App) -> Router {
         .route_layer(middleware::from_fn_with_state(app.clone(), auth::authenticate));
     open.route_layer(timeout)
         .merge(closed)
+        .merge(object::router())
+        .merge(dialects::router(&app))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(RequestBodyTimeoutLayer::new(limits::BODY_IDLE))
@@ -62,6 +72,9 @@ pub(crate) fn router(app: App) -> Router {
 }
 
 async fn unknown_path(request: Request) -> Problem {
+    if let Some(problem) = dialects::unknown_path(request.uri().path()) {
+        return problem;
+    }
     let path: String = request.uri().path().chars().take(200).collect();
     Problem::not_found(format!(
         "there is nothing at `{path}`: the API is at /api/v2, described by /api/v2/openapi.json"

@@ -10,10 +10,11 @@ use std::{
 
 use axum::serve::ListenerExt;
 use runyard_engine::{self as engine, Engine};
+use runyard_objects::{Credentials, Location};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, data::Folder, limits, router};
+use crate::{app::App, data::Folder, dialects::chariot, limits, router};
 
 /// How a server is started.
 #[derive(Debug, Clone)]
@@ -24,14 +25,20 @@ pub struct Options {
     pub listen: SocketAddr,
     /// `postgres://...`; `None`: SQLite in the data folder.
     pub database: Option<String>,
+    /// Where files go: `s3://bucket/prefix?endpoint=...`, and the account there. `None`: the data folder.
+    pub objects: Option<(String, Credentials)>,
     /// The binary that jobs are started with.
     pub runner: PathBuf,
     /// Offer no more than this to jobs, in thousandths of a core.
     pub cpu_milli: Option<i64>,
     /// Offer no more than this to jobs, in bytes.
     pub memory_bytes: Option<i64>,
+    /// How much output of a job is kept.
+    pub max_log_bytes: i64,
     /// Put SQLite on a network filesystem all the same.
     pub allow_network_filesystem: bool,
+    /// How Chariot's clients are spoken to.
+    pub chariot: chariot::Settings,
 }
 
 /// Why a server cannot serve.
@@ -75,6 +82,9 @@ pub enum Error {
         /// What the system said.
         cause: io::Error,
     },
+    /// It cannot be read where files go.
+    #[error(transparent)]
+    Objects(#[from] runyard_objects::Error),
     /// The engine cannot be opened.
     #[error(transparent)]
     Engine(#[from] engine::Error),
@@ -89,6 +99,7 @@ pub async fn serve(
     ready: impl FnOnce(&str) + Send,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    let objects = options.objects.map(|(place, account)| Location::parse(&place, account)).transpose()?;
     let folder = Folder::open(&options.data)?;
     // From here on connections wait for their answer instead of being refused.
     let listener = bind(options.listen).await?;
@@ -97,9 +108,11 @@ pub async fn serve(
     let engine = engine::open(engine::OpenOptions {
         data: folder.path().to_owned(),
         database: options.database,
+        objects,
         runner: options.runner,
         cpu_milli: options.cpu_milli,
         memory_bytes: options.memory_bytes,
+        max_log_bytes: options.max_log_bytes,
         allow_network_filesystem: options.allow_network_filesystem,
         url: Arc::new(OnceLock::from(url.clone())),
     })
@@ -110,7 +123,8 @@ pub async fn serve(
 
     let stop_controller = CancellationToken::new();
     let controller = tokio::spawn(drive(engine.clone(), stop_controller.clone()));
-    let router = router::router(App::new(engine.clone(), shutdown.clone()));
+    let app = App::new(engine.clone(), shutdown.clone()).with_chariot(options.chariot);
+    let router = router::router(app);
     // Without this, small answers wait for the client's acknowledgement of the ones before.
     let listener = listener.tap_io(|socket| {
         let _ = socket.set_nodelay(true);

@@ -1,8 +1,12 @@
 //! The HTTP surface over a real engine on a data folder of its own; no socket, no controller, no program.
 
 mod bad_input;
+mod checkpoint;
+mod logs;
+mod object;
 mod openapi;
 mod runs;
+mod series;
 mod serve;
 mod stream;
 
@@ -42,12 +46,14 @@ impl Server {
         let engine = engine::open(engine::OpenOptions {
             data: folder.path().to_owned(),
             database: None,
+            objects: None,
             // The tests play the runner themselves.
             runner: "/bin/true".into(),
             cpu_milli: None,
             memory_bytes: None,
+            max_log_bytes: engine::log::MIN_MAX_BYTES,
             allow_network_filesystem: false,
-            url: std::sync::Arc::default(),
+            url: std::sync::Arc::new("http://runyard.test".to_owned().into()),
         })
         .await
         .unwrap();

@@ -38,6 +38,19 @@ pub fn after(tx: &mut Tx, run: RunId, sequence: i64, limit: i64) -> Result<Vec<E
     tx.query(&sql, params![run, sequence, limit])?.iter().map(from_row).collect()
 }
 
+/// The sequence of the restart that began this epoch; 0 for the first one, `None` when it has not begun.
+pub fn restart(tx: &mut Tx, run: RunId, epoch: i64) -> Result<Option<i64>, Error> {
+    if epoch <= 1 {
+        return Ok(Some(0));
+    }
+    let row = tx.query_opt(
+        "SELECT sequence FROM events WHERE run_id = $1 AND status = 'run_restart_requested'
+          ORDER BY sequence LIMIT 1 OFFSET $2",
+        params![run, epoch - 2],
+    )?;
+    row.map(|row| row.get(0)).transpose()
+}
+
 fn from_row(row: &Row) -> Result<Event, Error> {
     Ok(Event {
         run_id: row.get(0)?,

@@ -5,6 +5,7 @@
 pub mod blueprint;
 pub mod db;
 pub mod event;
+pub mod file_set;
 pub mod idempotency;
 pub mod job;
 pub mod log;

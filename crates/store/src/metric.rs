@@ -3,13 +3,14 @@
 //! One value lives per step: what a newer job of the run logs replaces what older jobs logged from there on
 //! (a restart at step 80 takes back 81 to 100). Nothing is ever lost: the older job's points are read by its id.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 
 use runyard_domain::{
     JobId, Millis, RunId,
     metric::{
         Id, Point,
         pack::{pack, pack_integers, unpack, unpack_integers},
+        series::{Axis, Summary},
     },
 };
 
@@ -18,19 +19,31 @@ use crate::{
     params,
 };
 
+mod inbox;
 mod query;
+pub mod series;
 #[cfg(test)]
 mod tests;
 
 pub use query::{By, Query, Row, points};
 
-/// Points of a full pack. The tail of a series has up to as many and is rewritten by every append: less than a page of
-/// the database. A million points are 4,000 packs, which are read in a tenth of a second.
+/// Points of a full pack; the tail of a series has up to as many. A million points are 4,000 packs, which are read in a
+/// tenth of a second.
 const PACK: usize = 256;
+/// Points and rows of the fullest inbox. What is in it is read by every reader of the run: a few milliseconds.
+const INBOX_POINTS: usize = 1 << 15;
+const INBOX_ROWS: i64 = 512;
+/// With so many points for each of its series a write goes to the series at once, and past the inbox.
+const FOLDED_AT_ONCE: usize = 64;
+/// Series that one statement asks for; a power of two.
+const TOGETHER: usize = 512;
 /// Tags that [`latest`] answers at most.
 const MAX_LATEST: i64 = 10_000;
 
 /// Stores points that a job reported, behind those that it has.
+///
+/// Few points of many series go to the inbox of the run, in one row; a full inbox, and many points of few series, go
+/// to the series themselves.
 pub fn append(
     tx: &mut Tx,
     run: RunId,
@@ -38,99 +51,171 @@ pub fn append(
     epoch: i64,
     groups: &[(String, Vec<Point>)],
 ) -> Result<(), Error> {
+    let groups: Vec<(&str, &[Point])> = groups
+        .iter()
+        .filter(|(_, points)| !points.is_empty())
+        .map(|(tag, points)| (tag.as_str(), points.as_slice()))
+        .collect();
     let count: usize = groups.iter().map(|(_, points)| points.len()).sum();
     if count == 0 {
         return Ok(());
     }
+    let many = count >= groups.len() * FOLDED_AT_ONCE || count > INBOX_POINTS;
+    let (points, rows) = if many { (0, 0) } else { (count, 1) };
     // This row comes first: on PostgreSQL it puts the writers of one run in a line.
     let counters = tx.query_one(
-        "INSERT INTO metric_runs (run_id, last_seq, last_series) VALUES ($1, $2, 0)
-         ON CONFLICT (run_id) DO UPDATE SET last_seq = metric_runs.last_seq + $2
-         RETURNING last_seq, last_series",
-        params![run, count],
+        "INSERT INTO metric_runs (run_id, last_seq, last_series, inbox_points, inbox_rows) VALUES ($1, $2, 0, $3, $4)
+         ON CONFLICT (run_id) DO UPDATE SET last_seq = metric_runs.last_seq + $2,
+            inbox_points = metric_runs.inbox_points + $3, inbox_rows = metric_runs.inbox_rows + $4
+         RETURNING last_seq, last_series, inbox_points, inbox_rows",
+        params![run, count, points, rows],
     )?;
-    let mut seq = counters.get::<i64>(0)? - count as i64;
-    let known: i64 = counters.get(1)?;
-    let mut last_series = known;
-    let mut open = open_series(tx, run, epoch, groups.iter().map(|(tag, _)| tag.as_str()))?;
-    for (tag, points) in groups.iter().filter(|(_, points)| !points.is_empty()) {
-        let series = open.entry(tag).or_insert_with(|| {
-            last_series += 1;
-            Open { series: last_series, min_step: i64::MAX, points: Vec::new(), seqs: Vec::new() }
-        });
-        series.points.extend_from_slice(points);
-        series.seqs.extend(seq + 1..=seq + points.len() as i64);
-        series.min_step = points.iter().fold(series.min_step, |min, point| min.min(point.step));
-        seq += points.len() as i64;
+    let first_seq = counters.get::<i64>(0)? - count as i64 + 1;
+    let (inbox_points, inbox_rows): (i64, i64) = (counters.get(2)?, counters.get(3)?);
+    let numbers = register(tx, run, job, epoch, &groups, counters.get(1)?)?;
+    let groups: Vec<(i64, &[Point])> =
+        numbers.into_iter().zip(groups.iter().map(|(_, points)| *points)).collect();
+    if !many && inbox_points <= INBOX_POINTS as i64 && inbox_rows <= INBOX_ROWS {
+        return inbox::put(tx, run, first_seq, &groups);
     }
-    for (tag, series) in open {
-        save(tx, run, job, epoch, tag, &series)?;
+    let mut arrived = Arrived::default();
+    if inbox_rows > rows {
+        inbox::read(tx, &[run], None, |_, series, point, seq| arrived.add(series, point, seq))?;
     }
-    if last_series > known {
-        tx.execute("UPDATE metric_runs SET last_series = $2 WHERE run_id = $1", params![run, last_series])?;
+    let mut seqs = first_seq..;
+    for (series, points) in groups {
+        points.iter().zip(&mut seqs).for_each(|(point, seq)| arrived.add(series, *point, seq));
+    }
+    fold(tx, run, arrived)?;
+    if inbox_rows > 0 {
+        tx.execute("DELETE FROM metric_inbox WHERE run_id = $1", params![run])?;
+        tx.execute(
+            "UPDATE metric_runs SET inbox_points = 0, inbox_rows = 0 WHERE run_id = $1",
+            params![run],
+        )?;
     }
     Ok(())
 }
 
-/// A series with its tail, to be appended to.
-struct Open {
-    series: i64,
-    min_step: i64,
-    points: Vec<Point>,
-    seqs: Vec<i64>,
-}
-
-/// The series of these tags that exist, by tag.
-fn open_series<'t>(
+/// The numbers of the series of these groups; those that are new are noted, and how low their steps reach.
+fn register(
     tx: &mut Tx,
     run: RunId,
+    job: JobId,
     epoch: i64,
-    tags: impl Iterator<Item = &'t str>,
-) -> Result<BTreeMap<&'t str, Open>, Error> {
-    let tags: BTreeSet<&str> = tags.collect();
-    let mut open = BTreeMap::new();
-    for part in tags.iter().copied().collect::<Vec<_>>().chunks(500) {
+    groups: &[(&str, &[Point])],
+    known_series: i64,
+) -> Result<Vec<i64>, Error> {
+    let mut known: HashMap<String, (i64, i64)> = HashMap::with_capacity(groups.len());
+    for part in groups.chunks(TOGETHER) {
         let mut conditions = Conditions::default();
         conditions.equal("run_id", run);
         conditions.equal("epoch", epoch);
-        conditions.any_of(tx.dialect(), "tag", part.iter().copied());
-        let sql = format!(
-            "SELECT series, min_step, tail, tail_seqs, tag FROM metric_series{}",
-            conditions.clause()
-        );
+        // Always as many parameters as a power of two: few texts of the statement, each prepared once.
+        let padding = std::iter::repeat_n(part[0].0, part.len().next_power_of_two() - part.len());
+        conditions.any_of(tx.dialect(), "tag", part.iter().map(|(tag, _)| *tag).chain(padding));
+        let sql = format!("SELECT tag, series, min_step FROM metric_series{}", conditions.clause());
+        tx.query_each(&sql, conditions.values(), |row| {
+            known.insert(row.get(0)?, (row.get(1)?, row.get(2)?));
+            Ok::<_, Error>(())
+        })?;
+    }
+    let mut last_series = known_series;
+    let mut numbers = Vec::with_capacity(groups.len());
+    for (tag, points) in groups {
+        let lowest = points.iter().map(|point| point.step).min().unwrap_or(i64::MAX);
+        if let Some((series, min_step)) = known.get(*tag) {
+            numbers.push(*series);
+            if lowest < *min_step {
+                tx.execute(
+                    "UPDATE metric_series SET min_step = $3 WHERE run_id = $1 AND series = $2 AND min_step > $3",
+                    params![run, *series, lowest],
+                )?;
+            }
+            continue;
+        }
+        last_series += 1;
+        numbers.push(last_series);
+        known.insert((*tag).to_owned(), (last_series, lowest));
+        tx.execute(
+            "INSERT INTO metric_series
+                (run_id, series, tag, epoch, job_id, min_step, tail_first_seq, tail_last_seq, tail_min_step,
+                 tail_max_step, tail_min_at, tail_max_at, last, tail_seqs, tail)
+             VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, 0, 0, 0, $7, $7, $7)",
+            params![run, last_series, *tag, epoch, job, lowest, Vec::new()],
+        )?;
+    }
+    if last_series > known_series {
+        tx.execute("UPDATE metric_runs SET last_series = $2 WHERE run_id = $1", params![run, last_series])?;
+    }
+    Ok(numbers)
+}
+
+/// New points by series, in the order of writing, with their numbers.
+#[derive(Default)]
+struct Arrived(BTreeMap<i64, (Vec<Point>, Vec<i64>)>);
+
+impl Arrived {
+    fn add(&mut self, series: i64, point: Point, seq: i64) {
+        let (points, seqs) = self.0.entry(series).or_default();
+        points.push(point);
+        seqs.push(seq);
+    }
+}
+
+/// Puts new points behind the tails of their series.
+fn fold(tx: &mut Tx, run: RunId, mut arrived: Arrived) -> Result<(), Error> {
+    let series: Vec<i64> = arrived.0.keys().copied().collect();
+    for part in series.chunks(TOGETHER) {
+        let mut conditions = Conditions::default();
+        conditions.equal("run_id", run);
+        let padding = std::iter::repeat_n(part[0], part.len().next_power_of_two() - part.len());
+        conditions.any_of(tx.dialect(), "series", part.iter().copied().chain(padding));
+        conditions.and("tail_last_seq > 0");
+        let sql = format!("SELECT series, tail, tail_seqs FROM metric_series{}", conditions.clause());
         tx.query_each(&sql, conditions.values(), |mut row| {
-            let (points, seqs) = (decode(row.take(2)?, unpack)?, decode(row.take(3)?, unpack_integers)?);
-            let found: String = row.get(4)?;
-            if let Some(tag) = tags.get(found.as_str()) {
-                open.insert(*tag, Open { series: row.get(0)?, min_step: row.get(1)?, points, seqs });
+            let (mut points, mut seqs) =
+                (decode(row.take(1)?, unpack)?, decode(row.take(2)?, unpack_integers)?);
+            if let Some(arrived) = arrived.0.get_mut(&row.get(0)?) {
+                points.append(&mut arrived.0);
+                seqs.append(&mut arrived.1);
+                *arrived = (points, seqs);
             }
             Ok::<_, Error>(())
         })?;
     }
-    Ok(open)
+    arrived.0.iter().try_for_each(|(series, (points, seqs))| save(tx, run, *series, points, seqs))
 }
 
 /// Writes what fills packs as packs and the rest, at least one point, as the tail.
-fn save(tx: &mut Tx, run: RunId, job: JobId, epoch: i64, tag: &str, open: &Open) -> Result<(), Error> {
-    let (mut points, mut seqs) = (open.points.as_slice(), open.seqs.as_slice());
+fn save(tx: &mut Tx, run: RunId, series: i64, mut points: &[Point], mut seqs: &[i64]) -> Result<(), Error> {
     while points.len() > PACK {
         let (full, seqs_full);
         (full, points) = points.split_at(PACK);
         (seqs_full, seqs) = seqs.split_at(PACK);
         let span = Span::of(full, seqs_full);
+        let by_time = Summary::of_points(full, Axis::Time, 0).and_then(|summary| summary.last);
+        let Some(by_step) = Summary::of_points(full, Axis::Step, 0) else { continue };
         tx.execute(
             "INSERT INTO metric_packs
-                (run_id, series, first_seq, last_seq, min_step, max_step, min_at, max_at, seqs, data)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                (run_id, series, first_seq, last_seq, min_step, max_step, min_at, max_at,
+                 points, gaps, min_value, max_value, last_by_step, last_by_time, seqs, data)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
             params![
                 run,
-                open.series,
+                series,
                 span.first_seq,
                 span.last_seq,
                 span.min_step,
                 span.max_step,
                 span.min_at,
                 span.max_at,
+                by_step.count,
+                by_step.gaps,
+                by_step.min,
+                by_step.max,
+                by_step.last,
+                by_time,
                 pack_integers(seqs_full),
                 pack(full),
             ],
@@ -138,20 +223,13 @@ fn save(tx: &mut Tx, run: RunId, job: JobId, epoch: i64, tag: &str, open: &Open)
     }
     let span = Span::of(points, seqs);
     tx.execute(
-        "INSERT INTO metric_series
-            (run_id, series, tag, epoch, job_id, min_step, tail_first_seq, tail_last_seq, tail_min_step, tail_max_step,
-             tail_min_at, tail_max_at, last, tail_seqs, tail)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-         ON CONFLICT (run_id, series) DO UPDATE SET
-            min_step = $6, tail_first_seq = $7, tail_last_seq = $8, tail_min_step = $9, tail_max_step = $10,
-            tail_min_at = $11, tail_max_at = $12, last = $13, tail_seqs = $14, tail = $15",
+        "UPDATE metric_series
+            SET tail_first_seq = $3, tail_last_seq = $4, tail_min_step = $5, tail_max_step = $6,
+                tail_min_at = $7, tail_max_at = $8, last = $9, tail_seqs = $10, tail = $11
+          WHERE run_id = $1 AND series = $2",
         params![
             run,
-            open.series,
-            tag,
-            epoch,
-            job,
-            open.min_step,
+            series,
             span.first_seq,
             span.last_seq,
             span.min_step,
@@ -216,8 +294,12 @@ pub fn tags(tx: &mut Tx, runs: &[RunId], after: Option<&str>, limit: i64) -> Res
 
 /// The point written last of every tag of a run, by the newest job that wrote the tag; in the order of the tags' bytes.
 pub fn latest(tx: &mut Tx, run: RunId) -> Result<Vec<Row>, Error> {
+    let mut newest: HashMap<i64, (Point, i64)> = HashMap::new();
+    inbox::read(tx, &[run], None, |_, series, point, seq| {
+        newest.insert(series, (point, seq));
+    })?;
     let rows = tx.query(
-        "SELECT last, tail_last_seq, job_id, epoch, tag FROM metric_series AS s
+        "SELECT last, tail_last_seq, job_id, epoch, tag, series FROM metric_series AS s
           WHERE run_id = $1 AND epoch =
                 (SELECT max(epoch) FROM metric_series AS newest WHERE newest.run_id = $1 AND newest.tag = s.tag)
           ORDER BY tag LIMIT $2",
@@ -225,15 +307,15 @@ pub fn latest(tx: &mut Tx, run: RunId) -> Result<Vec<Row>, Error> {
     )?;
     let mut latest = Vec::with_capacity(rows.len());
     for mut row in rows {
-        let point = decode(row.take(0)?, unpack)?.pop().ok_or_else(|| damaged("it has no last point"))?;
+        let (point, seq) = if let Some(newest) = newest.get(&row.get(5)?) {
+            *newest
+        } else {
+            let last = decode(row.take(0)?, unpack)?.pop();
+            (last.ok_or_else(|| damaged("it has no last point"))?, row.get(1)?)
+        };
         let tag: String = row.get(4)?;
-        latest.push(Row {
-            id: Id { run, seq: row.get(1)? },
-            job_id: row.get(2)?,
-            epoch: row.get(3)?,
-            tag: tag.into(),
-            point,
-        });
+        let (job_id, epoch) = (row.get(2)?, row.get(3)?);
+        latest.push(Row { id: Id { run, seq }, job_id, epoch, tag: tag.into(), point });
     }
     Ok(latest)
 }
@@ -250,6 +332,7 @@ pub fn delete_run(tx: &mut Tx, run: RunId) -> Result<i64, Error> {
     for (table, size) in [
         ("metric_packs", "length(data) + length(seqs)"),
         ("metric_series", "length(tail) + length(tail_seqs) + length(last)"),
+        ("metric_inbox", "length(data) + length(series)"),
         ("metric_runs", "0"),
     ] {
         let sum = format!("SELECT CAST(coalesce(sum({size}), 0) AS BIGINT) FROM {table} WHERE run_id = $1");

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use runyard_domain::{
     BlueprintId, Millis, ProjectId, RunId,
-    run::{Kind, Life, Progress, Retries, Run, Status, Stop},
+    progress::Operation,
+    run::{Kind, Life, Retries, Run, Status, Stop},
 };
 
 use crate::{
@@ -260,7 +261,7 @@ pub fn save_resources(tx: &mut Tx, run: &Run) -> Result<(), Error> {
 }
 
 /// Replaces the progress of a run.
-pub fn save_progress(tx: &mut Tx, id: RunId, progress: &[Progress], now: Millis) -> Result<(), Error> {
+pub fn save_progress(tx: &mut Tx, id: RunId, progress: &[Operation], now: Millis) -> Result<(), Error> {
     tx.execute(
         "UPDATE runs SET progress = $2, progress_updated_at = $3 WHERE id = $1",
         params![id, Value::json(&progress)?, now.0],

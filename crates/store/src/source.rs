@@ -42,15 +42,32 @@ pub fn forget_unused(tx: &mut Tx, digest: Option<&str>, before: Millis) -> Resul
 /// A file whose rows are gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Garbage {
-    /// `object`, or the word of an executor.
+    /// `object`, `objects`, `late_objects`, `upload`, or the word of an executor.
     pub kind: String,
-    /// The object's key, or the job's id.
+    /// The object's key, what the keys of several begin with, an upload and its object's key, or the job's id.
     pub key: String,
 }
 
 /// Notes that an object has to go.
 pub fn discard_object(tx: &mut Tx, key: &str, now: Millis) -> Result<(), Error> {
     discard(tx, "object", key, now)
+}
+
+/// Notes that all objects below a prefix have to go; and once more at `again_at`, when addresses to write them have
+/// expired.
+pub fn discard_objects(
+    tx: &mut Tx,
+    prefix: &str,
+    now: Millis,
+    again_at: Option<Millis>,
+) -> Result<(), Error> {
+    discard(tx, "objects", prefix, now)?;
+    again_at.map_or(Ok(()), |at| discard(tx, "late_objects", prefix, at))
+}
+
+/// Notes that an upload in parts has to go.
+pub fn discard_upload(tx: &mut Tx, key: &str, upload: &str, now: Millis) -> Result<(), Error> {
+    discard(tx, "upload", &format!("{upload} {key}"), now)
 }
 
 /// Notes that what a job left on its executor has to go.
@@ -66,12 +83,15 @@ fn discard(tx: &mut Tx, kind: &str, key: &str, now: Millis) -> Result<(), Error>
     Ok(())
 }
 
-/// The oldest garbage.
-pub fn garbage(tx: &mut Tx, limit: i64) -> Result<Vec<Garbage>, Error> {
-    tx.query("SELECT kind, key FROM garbage ORDER BY created_at, kind, key LIMIT $1", params![limit])?
-        .iter()
-        .map(|row| Ok(Garbage { kind: row.get(0)?, key: row.get(1)? }))
-        .collect()
+/// The oldest garbage that is due.
+pub fn garbage(tx: &mut Tx, now: Millis, limit: i64) -> Result<Vec<Garbage>, Error> {
+    tx.query(
+        "SELECT kind, key FROM garbage WHERE created_at <= $1 ORDER BY created_at, kind, key LIMIT $2",
+        params![now.0, limit],
+    )?
+    .iter()
+    .map(|row| Ok(Garbage { kind: row.get(0)?, key: row.get(1)? }))
+    .collect()
 }
 
 /// Whether this is still to be freed.

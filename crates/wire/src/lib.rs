@@ -3,10 +3,14 @@
 //! Input structs refuse unknown fields. Times are epoch milliseconds, ids are UUIDs as text, and every answer
 //! except an error is in a `{"data": ...}` envelope ([`Data`]). The same noun has the same file name as in the engine.
 
+pub mod artifact;
 pub mod blueprint;
+pub mod checkpoint;
 pub mod error;
 pub mod event;
+pub mod file;
 pub mod job;
+pub mod log;
 pub mod metric;
 pub mod project;
 pub mod run;

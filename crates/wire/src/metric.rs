@@ -24,6 +24,51 @@ pub struct Metric {
     pub value: Value,
 }
 
+/// Series on one axis, reduced to buckets: what a chart of several runs and tags needs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Chart {
+    /// What `x` is: `step`, or `time` in epoch milliseconds.
+    pub x: String,
+    /// Where the first bucket begins; absent when there is nothing to show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<i64>,
+    /// Where the last one ends, inclusive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<i64>,
+    /// Steps or milliseconds of a bucket; 1: every step has a bucket of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<i64>,
+    /// By run and tag.
+    pub series: Vec<Series>,
+}
+
+/// A series, as columns: one entry per bucket that has points, from low to high. Points that a newer job of the run
+/// logged again are left out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Series {
+    /// Its run.
+    pub run_id: String,
+    /// Its tag.
+    pub tag: String,
+    /// How many points there are in all buckets.
+    pub points: i64,
+    /// How many of them are NaN or infinite: they have no minimum and no maximum.
+    pub gaps: i64,
+    /// Where the last point of the bucket lies.
+    pub x: Vec<i64>,
+    /// The lowest finite value; null: there is none.
+    pub min: Vec<Option<f64>>,
+    /// The highest finite value.
+    pub max: Vec<Option<f64>>,
+    /// The value of the last point; null: it is not finite.
+    pub last: Vec<Option<f64>>,
+    /// Points of the bucket.
+    pub count: Vec<i64>,
+    /// How many of them are not finite; empty when `gaps` is 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gap_count: Vec<i64>,
+}
+
 /// Writes metrics of one run.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

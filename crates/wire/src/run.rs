@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use runyard_domain::{job::RetryOn, resources::Resources, run::Status};
+use runyard_domain::{checkpoint::Retention, job::RetryOn, resources::Resources, run::Status};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+
+use crate::checkpoint::RetentionSchema;
 
 /// A run. With `select`, fields that were not selected are absent.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -110,6 +112,10 @@ pub struct RunSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<String>>)]
     pub retry_on: Option<Vec<RetryOn>>,
+    /// Which checkpoints are kept; absent: all. The newest complete one always is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<RetentionSchema>)]
+    pub checkpoints: Option<Retention>,
 }
 
 /// Submits a run: a blueprint and a config, or a command.
@@ -205,6 +211,15 @@ pub struct Progress {
     pub final_value: serde_json::Number,
     /// Of what.
     pub units: String,
+    /// When it was first reported, in epoch milliseconds; answers only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<i64>,
+    /// Units per second of late, once that is known; answers only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_per_s: Option<f64>,
+    /// Seconds from `progress_updated_at` to the end, if it goes on like this; answers only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<f64>,
 }
 
 /// Replaces the progress of a run.

@@ -64,8 +64,17 @@ pub(crate) struct Logs {
     #[arg(long, short)]
     pub(crate) follow: bool,
     /// Only the last so many lines
-    #[arg(long, short = 'n', value_name = "N")]
-    pub(crate) tail: Option<usize>,
+    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) tail: Option<i64>,
+    /// Only lines with this text, with their numbers
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["follow", "tail"])]
+    pub(crate) grep: Option<String>,
+    /// The text of --grep is a regular expression
+    #[arg(long, requires = "grep")]
+    pub(crate) regex: bool,
+    /// For --grep, capital and small letters are the same
+    #[arg(long, short, requires = "grep")]
+    pub(crate) ignore_case: bool,
     /// Output of this attempt, from 1 [default: the newest]
     #[arg(long, value_name = "EPOCH", value_parser = clap::value_parser!(i64).range(1..))]
     pub(crate) job: Option<i64>,
@@ -87,6 +96,12 @@ pub(crate) struct Metrics {
     /// All points of this tag; may be repeated
     #[arg(long = "tag", value_name = "TAG")]
     pub(crate) tags: Vec<String>,
+    /// Draw them; without --tag all tags, except those of the system
+    #[arg(long)]
+    pub(crate) plot: bool,
+    /// With --plot: values on a logarithmic scale
+    #[arg(long, requires = "plot")]
+    pub(crate) log: bool,
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,17 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// In what unit Chariot's clients read times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ChariotEpoch {
+    /// Seconds, with decimals.
+    S,
+    /// Milliseconds.
+    Ms,
+    /// Microseconds.
+    Us,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     /// Address and port; anything but loopback is open to the network
@@ -23,15 +34,28 @@ pub(crate) struct Serve {
     /// postgres://USER:PASSWORD@HOST/DATABASE [default: SQLite in the data folder]
     #[arg(long, env = "RUNYARD_DATABASE", hide_env_values = true, value_name = "URL")]
     pub(crate) database: Option<String>,
+    /// Where files go: s3://BUCKET/PREFIX?endpoint=URL&region=NAME, with the account in AWS_ACCESS_KEY_ID and
+    /// AWS_SECRET_ACCESS_KEY [default: the data folder]
+    #[arg(long, env = "RUNYARD_OBJECTS", value_name = "URL")]
+    pub(crate) objects: Option<String>,
     /// Cores that local jobs may use together [default: all]
     #[arg(long, value_name = "N", value_parser = value::cpu_milli)]
     pub(crate) cpu: Option<i64>,
     /// Memory that local jobs may use together [default: all]
     #[arg(long, value_name = "Q", value_parser = value::bytes)]
     pub(crate) memory: Option<i64>,
+    /// Output that is kept of each job, 1Mi or more; of more, the first tenth and the newest rest
+    #[arg(long, value_name = "Q", default_value = "1Gi", value_parser = value::log_bytes)]
+    pub(crate) max_log_bytes: i64,
     /// Keep SQLite on a network filesystem, although its locks are not to be trusted there
     #[arg(long)]
     pub(crate) allow_network_filesystem: bool,
+    /// Unit of times in answers to Chariot's clients
+    #[arg(long, value_enum, default_value_t = ChariotEpoch::Ms, value_name = "UNIT")]
+    pub(crate) chariot_epoch: ChariotEpoch,
+    /// Status that Chariot's clients expect when something was created
+    #[arg(long, default_value = "200", value_name = "STATUS", value_parser = ["200", "201"])]
+    pub(crate) chariot_create_status: String,
     /// Form of the log on stderr; RUNYARD_LOG filters it (`info`, `debug`, `runyard_engine=trace`)
     #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,

@@ -25,6 +25,14 @@ pub(super) fn bytes(text: &str) -> Result<i64, String> {
     }
 }
 
+/// A Kubernetes quantity of bytes of output: not so little that nothing of a job would be seen.
+pub(super) fn log_bytes(text: &str) -> Result<i64, String> {
+    match bytes(text)? {
+        ..0x10_0000 => Err("must be at least 1Mi".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
 /// `2`, or `TYPE:2`.
 pub(super) fn gpu_of(text: &str) -> Result<Gpu, String> {
     let (kind, count) = text.rsplit_once(':').unwrap_or(("any", text));
@@ -83,6 +91,14 @@ mod tests {
         for text in ["A100", "0", "A100:0", ":1", "-1", "A100:x", "2000"] {
             assert!(gpu_of(text).unwrap_err().contains("TYPE:COUNT"), "{text}");
         }
+    }
+
+    #[test]
+    fn some_output_of_a_job_is_always_kept() {
+        assert_eq!(log_bytes("1Gi"), Ok(1 << 30));
+        assert_eq!(log_bytes("1Mi"), Ok(1 << 20));
+        assert!(log_bytes("1000Ki").unwrap_err().contains("1Mi"));
+        assert!(log_bytes("1GB").is_err());
     }
 
     #[test]

@@ -1,99 +1,102 @@
-//! `runyard logs`: the program's output, as it was written.
+//! `runyard logs`: the program's output, as it was written; followed, or searched.
 
-use runyard_client::run::{Following, Update, Want};
+use runyard_client::run::{Following, From, LogQuery, Update, Want};
+use runyard_wire::log::LogMatch;
 
-use crate::{address, args::run::Logs, context::Context, failure::Failure, output};
+use crate::{
+    address,
+    args::run::Logs,
+    context::Context,
+    failure::Failure,
+    output::{self, Format},
+};
 
 /// Bytes asked for at once.
 const PART: i64 = 1 << 20;
-/// Bytes read at once from the end while looking for the last lines.
-const TAIL_PART: i64 = 64 << 10;
 
 pub(super) async fn run(context: &Context, args: Logs) -> Result<u8, Failure> {
     let id = address::run(context, &args.run.run, args.run.newest).await?;
-    if !args.follow {
-        let start = match args.tail {
-            Some(lines) => tail_start(context, &id, args.job, lines).await?.offset,
-            None => 0,
+    if let Some(text) = args.grep {
+        let search = LogQuery {
+            q: text,
+            regex: args.regex,
+            ignore_case: args.ignore_case,
+            epoch: args.job,
+            ..LogQuery::default()
         };
-        print(context, &id, args.job, start).await?;
-        return Ok(0);
+        grep(context, &id, search).await?;
+    } else if args.follow {
+        let from = match (args.tail, args.job) {
+            (Some(lines), epoch) => From::Tail { epoch, lines },
+            (None, Some(epoch)) => From::Epoch(epoch),
+            (None, None) => From::Beginning,
+        };
+        follow(context, &id, args.job, from).await?;
+    } else {
+        print(context, &id, args.job, args.tail).await?;
     }
-    let start = match args.tail {
-        Some(lines) => tail_start(context, &id, args.job, lines).await?,
-        None => Start::default(),
-    };
-    follow(context, &id, args.job, start).await?;
     Ok(0)
 }
 
-/// Where to begin in a job's output.
-#[derive(Default)]
-struct Start {
-    job: Option<String>,
-    offset: i64,
-}
-
-async fn print(context: &Context, id: &str, epoch: Option<i64>, mut offset: i64) -> Result<(), Failure> {
+async fn print(context: &Context, id: &str, epoch: Option<i64>, tail: Option<i64>) -> Result<(), Failure> {
+    let mut part = match tail {
+        Some(0) => return Ok(()),
+        Some(lines) => context.client.log_lines(id, epoch, -lines, None).await?,
+        None => context.client.logs(id, epoch, 0, PART).await?,
+    };
     loop {
-        let part = context.client.logs(id, epoch, offset, PART).await?;
         output::bytes(&part.bytes)?;
         if part.bytes.is_empty() || part.next_offset >= part.total {
             return Ok(());
         }
-        offset = part.next_offset;
+        part = context.client.logs(id, epoch, part.next_offset, PART).await?;
     }
 }
 
-async fn tail_start(context: &Context, id: &str, epoch: Option<i64>, lines: usize) -> Result<Start, Failure> {
-    let newest = context.client.logs(id, epoch, -1, 1).await?;
-    let (mut end, mut left) = (newest.total, lines);
-    // The newline at the very end ends the last line; it does not begin another one.
-    if newest.bytes.ends_with(b"\n") {
-        left += 1;
-    }
-    while end > 0 && left > 0 {
-        let from = (end - TAIL_PART).max(0);
-        let part = context.client.logs(id, epoch, from, end - from).await?;
-        match nth_newline_from_end(&part.bytes, &mut left) {
-            Some(at) => return Ok(Start { job: newest.job_id, offset: from + at as i64 + 1 }),
-            None => end = from,
-        }
-    }
-    Ok(Start { job: newest.job_id, offset: if lines == 0 { newest.total } else { 0 } })
-}
-
-/// The place of the `left`-th newline from the end; what was not found is still left.
-fn nth_newline_from_end(bytes: &[u8], left: &mut usize) -> Option<usize> {
-    for (at, byte) in bytes.iter().enumerate().rev() {
-        if *byte == b'\n' {
-            *left -= 1;
-            if *left == 0 {
-                return Some(at);
+/// Lines that match, as they are found: `LINE:TEXT`, or in JSON one object a line.
+async fn grep(context: &Context, id: &str, mut search: LogQuery) -> Result<(), Failure> {
+    search.limit = Some(1000);
+    let mut none = true;
+    loop {
+        let found = context.client.search_logs(id, &search).await?;
+        none &= found.matches.is_empty();
+        for one in &found.matches {
+            match context.out.format {
+                Format::Table => output::line(shown(one))?,
+                Format::Quiet => output::line(one.line)?,
+                Format::Json => output::line(serde_json::to_string(one).unwrap_or_default())?,
+                Format::Csv => return Err(output::no_csv()),
             }
         }
+        if found.complete || found.next_offset <= search.offset {
+            break;
+        }
+        search.offset = found.next_offset;
+        // The job that was searched first, also when a newer one has begun.
+        search.epoch = search.epoch.or(found.epoch);
     }
-    None
+    if none && context.out.format == Format::Table {
+        output::note("no line matches");
+    }
+    Ok(())
 }
 
-async fn follow(context: &Context, id: &str, epoch: Option<i64>, start: Start) -> Result<(), Failure> {
-    let mut following = context.client.follow_run(id, Want { logs: true, metrics: false });
+fn shown(one: &LogMatch) -> String {
+    format!("{}:{}{}", one.line, one.text, if one.cut { " ..." } else { "" })
+}
+
+async fn follow(context: &Context, id: &str, epoch: Option<i64>, from: From) -> Result<(), Failure> {
+    let mut following = context.client.follow_run(id, Want { logs: true, metrics: false, from });
     let mut seen = None;
     let mut lost = false;
     while let Some(update) = following.next().await? {
         match update {
             Update::Log(part) if epoch.is_some_and(|epoch| part.epoch > epoch) => return Ok(()),
-            Update::Log(part) if epoch.is_some_and(|epoch| part.epoch < epoch) => {}
             Update::Log(part) => {
-                let from = if start.job.as_ref() == Some(&part.job_id) { start.offset } else { 0 };
-                // Attempts before the one whose last lines are wanted are left out too.
-                if start.job.is_some() && seen.is_none() && start.job.as_ref() != Some(&part.job_id) {
-                    continue;
-                }
                 if seen.replace(part.epoch).is_some_and(|before| before != part.epoch) {
                     output::note(format!("--- attempt {}", part.epoch));
                 }
-                output::text(from_offset(&part.text, part.offset, from))?;
+                output::text(&part.text)?;
             }
             Update::Lost(error) => {
                 if !std::mem::replace(&mut lost, true) {
@@ -118,32 +121,15 @@ fn moved(context: &Context, following: &mut Following) {
     }
 }
 
-/// What of `text`, which starts at `offset`, is at `from` or behind it.
-fn from_offset(text: &str, offset: i64, from: i64) -> &str {
-    let mut skip = usize::try_from(from - offset).unwrap_or(0).min(text.len());
-    while !text.is_char_boundary(skip) {
-        skip += 1;
-    }
-    &text[skip..]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_last_lines_are_found_across_parts() {
-        let mut left = 3;
-        assert_eq!(nth_newline_from_end(b"c\nd\n", &mut left), None);
-        assert_eq!(left, 1);
-        assert_eq!(nth_newline_from_end(b"a\nb\n", &mut left), Some(3));
-    }
-
-    #[test]
-    fn text_before_the_start_is_left_out() {
-        assert_eq!(from_offset("hello", 10, 0), "hello");
-        assert_eq!(from_offset("hello", 10, 12), "llo");
-        assert_eq!(from_offset("hello", 10, 99), "");
-        assert_eq!(from_offset("grün!", 0, 3), "n!");
+    fn a_line_that_matches_is_shown_with_its_number() {
+        let mut one = LogMatch { offset: 99, line: 7, text: "boom".into(), cut: false };
+        assert_eq!(shown(&one), "7:boom");
+        one.cut = true;
+        assert_eq!(shown(&one), "7:boom ...");
     }
 }

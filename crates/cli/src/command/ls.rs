@@ -47,7 +47,7 @@ fn pattern(text: &str) -> String {
 }
 
 fn row(run: &Run, now: i64) -> Vec<Cell> {
-    let progress = run.progress.as_deref().and_then(<[_]>::first).map(show::progress).unwrap_or_default();
+    let progress = run.progress.as_deref().and_then(<[_]>::first).map(show::brief).unwrap_or_default();
     let labels = run.labels.iter().flatten().map(|(key, value)| format!("{key}={value}"));
     vec![
         address::short(run.id.as_deref().unwrap_or_default()).into(),

@@ -1,5 +1,6 @@
-//! `runyard metrics`: the newest point of every tag, or every point.
+//! `runyard metrics`: the newest point of every tag, or every point, or a drawing.
 
+use runyard_client::metric::SeriesFilter;
 use runyard_wire::metric::Metric;
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ use crate::{
     context::Context,
     failure::Failure,
     output::{self, Format},
-    show, time,
+    plot, show, time,
 };
 
 pub(super) async fn run(context: &Context, args: Metrics) -> Result<u8, Failure> {
@@ -24,14 +25,53 @@ pub(super) async fn run(context: &Context, args: Metrics) -> Result<u8, Failure>
     if wanted.is_empty() {
         wanted = tags;
     }
+    if args.plot {
+        if args.tags.is_empty() {
+            wanted.retain(|tag| !tag.starts_with("system/"));
+        }
+        plot(context, &id, &wanted, args.log).await?;
+        return Ok(0);
+    }
     match context.out.format {
         Format::Quiet => wanted.iter().try_for_each(output::line)?,
         Format::Table if args.tags.is_empty() => newest(context, &id, &wanted).await?,
         Format::Table => table(context, all(context, &id, &wanted).await?)?,
-        Format::Json => output::json(&all(context, &id, &wanted).await?)?,
+        Format::Json => json(context, &id, &wanted).await?,
         Format::Csv => csv(context, &id, &wanted).await?,
     }
     Ok(0)
+}
+
+/// More tags than this are drawn smaller.
+const FEW: usize = 2;
+/// Tags that are drawn at most: more are named.
+const DRAWN: usize = 30;
+
+async fn plot(context: &Context, id: &str, tags: &[String], log: bool) -> Result<(), Failure> {
+    if context.out.format != Format::Table {
+        return Err(Failure::usage("--plot draws for people: leave out --output"));
+    }
+    if tags.is_empty() {
+        output::note("this run has no metrics so far");
+        return Ok(());
+    }
+    let width = usize::from(output::width().unwrap_or(80)).clamp(30, 240);
+    let height = if tags.len() <= FEW { 14 } else { 7 };
+    let filter = SeriesFilter {
+        run_id: vec![id.to_owned()],
+        tag: tags.iter().take(DRAWN).cloned().collect(),
+        buckets: Some(plot::buckets(width)),
+        ..SeriesFilter::default()
+    };
+    let chart = context.client.metric_series(&filter).await?;
+    for (place, series) in chart.series.iter().enumerate() {
+        let gap = if place > 0 { "\n" } else { "" };
+        output::text(&format!("{gap}{}", plot::draw(&chart, series, width, height, log)))?;
+    }
+    if tags.len() > DRAWN {
+        output::note(format!("and {} more tags: choose with --tag", tags.len() - DRAWN));
+    }
+    Ok(())
 }
 
 fn known(tags: &[String]) -> String {
@@ -69,15 +109,49 @@ fn table(context: &Context, points: Vec<Metric>) -> Result<(), Failure> {
     )
 }
 
-/// One tag at a time: a run may have more points than fit into memory twice.
-async fn csv(context: &Context, id: &str, tags: &[String]) -> Result<(), Failure> {
-    output::line("tag,global_step,value,created_at,job_id")?;
+/// Hands every point to `each`, page by page: a run may have more points than fit into memory.
+async fn each_page(
+    context: &Context,
+    id: &str,
+    tags: &[String],
+    mut each: impl FnMut(&[Metric]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     for tag in tags {
-        let points = context.client.metrics_of_tag(id, tag).await?;
-        let text: String = points.iter().map(csv_line).collect();
-        output::text(&text)?;
+        let mut after = None;
+        loop {
+            let page = context.client.metrics_page(id, tag, after).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.global_step);
+            each(&page)?;
+        }
     }
     Ok(())
+}
+
+async fn csv(context: &Context, id: &str, tags: &[String]) -> Result<(), Failure> {
+    output::line("tag,global_step,value,created_at,job_id")?;
+    each_page(context, id, tags, |page| output::text(&page.iter().map(csv_line).collect::<String>())).await
+}
+
+/// One list, a point to a line.
+async fn json(context: &Context, id: &str, tags: &[String]) -> Result<(), Failure> {
+    let mut separator = "[\n";
+    each_page(context, id, tags, |page| {
+        let mut text = String::new();
+        for point in page {
+            text.push_str(separator);
+            separator = ",\n";
+            text.push_str(&json_point(point)?);
+        }
+        output::text(&text)
+    })
+    .await?;
+    output::text(if separator == "[\n" { "[]\n" } else { "\n]\n" })
+}
+
+fn json_point(point: &Metric) -> Result<String, Failure> {
+    serde_json::to_string(point)
+        .map_err(|error| Failure::new(format!("cannot show a point as JSON: {error}")))
 }
 
 fn csv_line(point: &Metric) -> String {

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use runyard_server::Options;
+use runyard_server::{Credentials, Options, chariot};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     args::{
         Global,
-        server::{LogFormat, Serve},
+        server::{ChariotEpoch, LogFormat, Serve},
     },
     failure::Failure,
     output, place,
@@ -28,10 +28,20 @@ pub(super) fn run(global: &Global, serve: Serve) -> Result<ExitCode, Failure> {
         data: data.clone(),
         listen: serve.listen,
         database: serve.database.filter(|url| !url.is_empty()),
+        objects: serve.objects.filter(|url| !url.is_empty()).map(|url| (url, account())),
         runner,
         cpu_milli: serve.cpu,
         memory_bytes: serve.memory,
+        max_log_bytes: serve.max_log_bytes,
         allow_network_filesystem: serve.allow_network_filesystem,
+        chariot: chariot::Settings {
+            epoch: match serve.chariot_epoch {
+                ChariotEpoch::S => chariot::Epoch::Seconds,
+                ChariotEpoch::Ms => chariot::Epoch::Milliseconds,
+                ChariotEpoch::Us => chariot::Epoch::Microseconds,
+            },
+            creates_answer_201: serve.chariot_create_status == "201",
+        },
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -47,6 +57,17 @@ pub(super) fn run(global: &Global, serve: Serve) -> Result<ExitCode, Failure> {
     });
     runtime.shutdown_background();
     served.map(|()| ExitCode::SUCCESS)
+}
+
+/// The account at an S3 store, as every tool for it reads it.
+fn account() -> Credentials {
+    let read = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    Credentials {
+        access_key: read("AWS_ACCESS_KEY_ID").unwrap_or_default(),
+        secret_key: read("AWS_SECRET_ACCESS_KEY").unwrap_or_default(),
+        session_token: read("AWS_SESSION_TOKEN"),
+        region: read("AWS_REGION").or_else(|| read("AWS_DEFAULT_REGION")),
+    }
 }
 
 fn announce(url: &str, data: &Path) {

@@ -207,7 +207,7 @@ impl Screen {
         let line = self.metrics_line();
         let first = self.bar.is_empty();
         let bar = self.bar.entry(progress.operation.clone()).or_insert_with(|| {
-            let style = ProgressStyle::with_template("{prefix} {bar:24} {eta} left  {wide_msg}");
+            let style = ProgressStyle::with_template("{prefix} {bar:24}  {wide_msg}");
             let bar =
                 ProgressBar::new(STEPS).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             self.bars.add(bar)

@@ -24,6 +24,25 @@ pub struct Want {
     pub logs: bool,
     /// Every point of every metric.
     pub metrics: bool,
+    /// Where to begin.
+    pub from: From,
+}
+
+/// Where following begins; what happened before is left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum From {
+    /// With the creation of the run.
+    #[default]
+    Beginning,
+    /// With the output of this attempt.
+    Epoch(i64),
+    /// With the last so many lines of the output of this attempt, or of the newest one.
+    Tail {
+        /// Which attempt.
+        epoch: Option<i64>,
+        /// How many lines.
+        lines: i64,
+    },
 }
 
 /// Something that happened to a run.
@@ -141,9 +160,17 @@ impl Following {
         if let Some((at, _)) = self.retry {
             tokio::time::sleep_until(at.into()).await;
         }
-        let query = Query::default()
+        let mut query = Query::default()
             .one("logs", self.want.logs.then_some(true))
             .one("metrics", self.want.metrics.then_some(true));
+        // Whoever has seen an event goes on from there.
+        match self.want.from {
+            From::Epoch(epoch) if self.cursor.is_none() => query = query.one("epoch", Some(epoch)),
+            From::Tail { epoch, lines } if self.cursor.is_none() => {
+                query = query.one("epoch", epoch).one("log_tail", Some(lines));
+            }
+            _ => {}
+        }
         let url = query.on(self.http.api(&["runs", &self.run, "stream"])?);
         let mut request = self.http.request(Method::GET, url)?.header("accept", "text/event-stream");
         if let Some(cursor) = &self.cursor {

@@ -4,7 +4,7 @@
 //! the kinds of the values as run lengths, the integers, the floats. Reading bytes that are no pack is an error,
 //! never a panic, and never takes more memory than [`MAX_POINTS`] points.
 
-use super::{Point, Value};
+use super::{Point, Value, series::Axis};
 use crate::time::Millis;
 
 mod column;
@@ -79,6 +79,42 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<Point>, Error> {
         }
     }
     Ok(points)
+}
+
+/// Hands each point's place on an axis and its value to `each`, in their order, and reads no more than that.
+///
+/// # Errors
+/// Bytes that [`pack`] did not write; then some points may have been handed over already.
+pub fn unpack_along(bytes: &[u8], axis: Axis, mut each: impl FnMut(i64, f64)) -> Result<(), Error> {
+    let (mut rest, count) = open(bytes)?;
+    let places = match axis {
+        Axis::Step => {
+            let steps = column::read(&mut rest, count)?;
+            column::skip(&mut rest, count)?;
+            steps
+        }
+        Axis::Time => {
+            column::skip(&mut rest, count)?;
+            column::read(&mut rest, count)?
+        }
+    };
+    let kinds = read_kinds(&mut rest, count)?;
+    let int_count = kinds.iter().step_by(2).sum();
+    let ints = column::read(&mut rest, int_count)?;
+    let floats = column::read(&mut rest, count - int_count)?;
+    if !rest.is_empty() {
+        return Err(Error::Corrupt("bytes follow the last column"));
+    }
+    let (mut ints, mut floats, mut places) = (ints.into_iter(), floats.into_iter(), places.into_iter());
+    for (i, run) in kinds.into_iter().enumerate() {
+        let places = places.by_ref().take(run);
+        if i % 2 == 0 {
+            places.zip(&mut ints).for_each(|(x, int)| each(x, int as f64));
+        } else {
+            places.zip(&mut floats).for_each(|(x, float)| each(x, restore_float(float)));
+        }
+    }
+    Ok(())
 }
 
 /// Packs whole numbers, in their order; the form of one column.

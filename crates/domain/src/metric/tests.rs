@@ -70,6 +70,30 @@ fn one_strange_value_does_not_make_its_neighbours_dear() {
 }
 
 #[test]
+fn a_chart_reads_the_same_points_from_fewer_columns() {
+    let mut points = loss_curve(500, Value::Float);
+    for (i, value) in [(7, Value::Int(3)), (8, Value::Int(-4)), (100, Value::Float(f64::NAN))] {
+        points[i].value = value;
+    }
+    (points[20].step, points[30].at) = (i64::MIN, Millis(i64::MAX));
+    for axis in [series::Axis::Step, series::Axis::Time] {
+        for count in [0, 1, 127, 128, 129, 500] {
+            let packed = pack(&points[..count]);
+            let mut read = Vec::new();
+            pack::unpack_along(&packed, axis, |x, value| read.push((x, value.to_bits()))).unwrap();
+            let expected: Vec<_> = points[..count]
+                .iter()
+                .map(|point| (axis.of(point), point.value.as_f64().to_bits()))
+                .collect();
+            assert_eq!(read, expected);
+            for end in 0..packed.len() {
+                assert!(pack::unpack_along(&packed[..end], axis, |_, _| ()).is_err(), "{count} {end}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_no_pack_is_said() {
     assert_eq!(unpack(&[]), Err(pack::Error::Truncated));
     assert_eq!(unpack(&[9, 0]), Err(pack::Error::Version(9)));

@@ -72,11 +72,40 @@ fn a_wrong_line_is_told_what_is_wrong() {
     refused("{}", "the object is empty");
     refused(r#"{"Metric":{}}"#, "unknown variant `Metric`, expected one of `metric`");
     refused(r#"{"progress":[],"metrics":[]}"#, "more than one key");
-    refused(
-        r#"{"checkpoint":{"global_step":1,"path":"x"}}"#,
-        "`checkpoint` is not supported by this server yet",
+}
+
+#[test]
+fn checkpoints_and_artifacts_name_what_is_to_be_kept() {
+    assert_eq!(
+        parse(r#"{"checkpoint":{"global_step":10,"path":"output/checkpoints/10"}}"#),
+        Ok(Record::Checkpoint(Checkpoint { global_step: 10, path: "output/checkpoints/10".into() }))
     );
-    refused(r#"{"artifact":{}}"#, "`artifact` is not supported by this server yet");
+    let artifact = |line: &str| match parse(line) {
+        Ok(Record::Artifact(artifact)) => artifact,
+        other => panic!("{line}: {other:?}"),
+    };
+    let named = artifact(r#"{"artifact":{"path":"/ml/output/m","name":"best","type":"model"}}"#);
+    assert_eq!((named.name(), named.kind.as_deref()), ("best", Some("model")));
+    assert_eq!(artifact(r#"{"artifact":{"path":"output/plots/","name":null}}"#).name(), "plots");
+}
+
+#[test]
+fn a_wrong_checkpoint_or_artifact_is_told_what_is_wrong() {
+    let checkpoint = |path: &str| format!(r#"{{"checkpoint":{{"global_step":1,"path":"{path}"}}}}"#);
+    refused(&checkpoint("output/../../secret"), "has `..` in it");
+    refused(&checkpoint(""), "names no file or folder");
+    refused(&checkpoint("./"), "names no file or folder");
+    refused(&checkpoint("/"), "names no file or folder");
+    refused(&checkpoint("a\\u0000b"), "NUL");
+    refused(&checkpoint(&"x".repeat(5000)), "the path has 5000 bytes");
+    refused(r#"{"checkpoint":{"global_step":1.0,"path":"x"}}"#, "expected a whole number");
+    refused(r#"{"checkpoint":{"path":"x"}}"#, "missing field `global_step`");
+    refused(r#"{"checkpoint":{"global_step":1,"path":"x","step":2}}"#, "unknown field `step`");
+    refused(r#"{"artifact":{}}"#, "missing field `path`");
+    refused(r#"{"artifact":{"path":"x","name":"a/b"}}"#, "`a/b` is no name");
+    refused(r#"{"artifact":{"path":"x","name":".."}}"#, "`..` is no name");
+    refused(r#"{"artifact":{"path":"x/."}}"#, "`.` is no name");
+    refused(r#"{"artifact":{"path":"x","type":""}}"#, "`` is no name");
 }
 
 #[test]

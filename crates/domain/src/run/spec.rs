@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 
 use super::Life;
 use crate::{
+    checkpoint::Retention,
     id::{BlueprintId, JobId, ProjectId, RunId},
     job::{Exit, RetryOn, StreamLengths},
-    record::Progress,
+    progress::Operation,
     resources::Resources,
     time::Millis,
 };
@@ -74,6 +75,9 @@ pub struct Spec {
     /// After which failures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_on: Option<Vec<RetryOn>>,
+    /// Which checkpoints are kept; `None`: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoints: Option<Retention>,
 }
 
 /// A run.
@@ -112,7 +116,7 @@ pub struct Run {
     /// Notes.
     pub notes: Option<String>,
     /// Operations under way.
-    pub progress: Vec<Progress>,
+    pub progress: Vec<Operation>,
     /// When progress was last reported.
     pub progress_updated_at: Option<Millis>,
     /// Status, epoch, stop, retries.
@@ -163,4 +167,11 @@ pub struct Event {
     pub status: super::Status,
     /// What there is to say.
     pub details: Map<String, Value>,
+}
+
+impl Event {
+    /// Its id, made of what it has: unique, and sorts by creation within the run.
+    pub fn id(&self) -> String {
+        format!("{}-{:08}", self.run_id, self.sequence)
+    }
 }

@@ -3,7 +3,7 @@
 use runyard_domain::{RunId, run::Kind};
 use runyard_store as store;
 
-use crate::{Actor, Engine, Error, Result, garbage, source};
+use crate::{Actor, Engine, Error, Result, file_set, garbage, source};
 
 /// Deletes a run that has ended (or is lost from sight): rows first, files noted in the same transaction and freed
 /// right after it. Answers the bytes freed.
@@ -29,6 +29,7 @@ pub async fn delete(engine: &Engine, actor: &Actor, id: RunId) -> Result<i64> {
                     store::source::discard_job(tx, &job.executor, job.id, now)?;
                 }
             }
+            file_set::delete_run(tx, id, now)?;
             store::job::delete_run(tx, id)?;
             store::token::delete_for_run(tx, id)?;
             store::run::delete(tx, id)?;

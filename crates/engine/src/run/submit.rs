@@ -199,6 +199,9 @@ fn check_spec(spec: &Spec, errors: &mut FieldErrors) {
     if let Some(retries) = spec.retries.filter(|retries| !(0..=MAX_RETRIES).contains(retries)) {
         errors.add("spec.retries", format!("{retries} is not from 0 to {MAX_RETRIES}"));
     }
+    if let Some(retention) = &spec.checkpoints {
+        retention.check("spec.checkpoints", errors);
+    }
     if let Some(image) = spec.image.as_deref()
         && (image.is_empty()
             || image.len() > 500

@@ -440,7 +440,8 @@ impl Yard {
     /// Every line is there once and in order; of a superseded job, the first ones.
     fn check_log(&self, run: RunId, job: JobId) {
         let which = log::Which::Job(job);
-        let part = now(log::read(&self.engine, &admin(), run, which, 0, 1 << 20)).expect("a log");
+        let part =
+            now(log::read(&self.engine, &admin(), run, which, log::Range::Bytes(0), 1 << 20)).expect("a log");
         let stored = String::from_utf8(part.expect("the log of a job").bytes).expect("text");
         let state = self.world.state();
         let Some(work) = state.works.get(&job) else { return };
@@ -545,6 +546,7 @@ fn engine(world: &World, db: &Db) -> Engine {
             cache_dir: folder,
             server_id: "simulator".to_owned(),
             key: [7; 32],
+            max_log_bytes: log::DEFAULT_MAX_BYTES,
         },
         waiting: std::sync::Mutex::default(),
         last_id: std::sync::Mutex::default(),

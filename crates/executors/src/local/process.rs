@@ -23,7 +23,7 @@ use tokio::process::{Child, Command};
 /// Starts a runner on the folder. It outlives the server, and its terminal too: the first thing that it does is to make a
 /// session of its own. Nothing is asked of the child before that, or the server, large as it may be, would have to be
 /// copied for every job (fork) instead of being lent for an instant (vfork).
-pub(crate) fn spawn_runner(runner: &Path, job: &Path) -> io::Result<Child> {
+pub(crate) fn spawn_runner(runner: &Path, job: &Path, hidden: &[String]) -> io::Result<Child> {
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(job.join(folder::RUNNER_LOG))?;
     let mut command = Command::new(runner);
     command.arg("runner").arg(job).current_dir(job);
@@ -33,6 +33,9 @@ pub(crate) fn spawn_runner(runner: &Path, job: &Path) -> io::Result<Child> {
         if name.as_encoded_bytes().starts_with(b"RUNYARD_") {
             command.env_remove(name);
         }
+    }
+    for name in hidden {
+        command.env_remove(name);
     }
     command.spawn()
 }

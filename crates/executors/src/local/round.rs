@@ -175,7 +175,7 @@ impl Shared {
         if let (Err(error), true) = (&marked, first) {
             return Err(unavailable("start", &folder, error).to_string());
         }
-        let child = process::spawn_runner(&self.options.runner, &folder);
+        let child = process::spawn_runner(&self.options.runner, &folder, &self.options.hidden);
         let pid = child.as_ref().ok().and_then(tokio::process::Child::id);
         let trouble = child.as_ref().err().map(|error| {
             tracing::warn!("job {job}: cannot start {}: {error}", self.options.runner.display());

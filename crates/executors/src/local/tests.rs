@@ -39,7 +39,13 @@ impl Place {
 
     fn server_with(&self, runner: &Path) -> Local {
         let jobs = self.folder.path().join("jobs");
-        let options = LocalOptions { jobs, runner: runner.to_owned(), cpu_milli: None, memory_bytes: None };
+        let options = LocalOptions {
+            jobs,
+            runner: runner.to_owned(),
+            cpu_milli: None,
+            memory_bytes: None,
+            hidden: vec!["THE_SERVERS_OWN".to_owned()],
+        };
         Local::open(options, |_| self.machine.clone()).unwrap()
     }
 
@@ -450,7 +456,12 @@ async fn the_servers_own_settings_do_not_reach_the_runner() {
         // Once more, in the environment of a server.
         let mut again = std::process::Command::new(std::env::current_exe().unwrap());
         again.args(["--exact", "local::tests::the_servers_own_settings_do_not_reach_the_runner"]);
-        let output = again.env("RUNYARD_TOKEN", "admin").env("PASSED_ON", "yes").output().unwrap();
+        let output = again
+            .env("RUNYARD_TOKEN", "admin")
+            .env("THE_SERVERS_OWN", "secret")
+            .env("PASSED_ON", "yes")
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         return;
     }
@@ -461,6 +472,7 @@ async fn the_servers_own_settings_do_not_reach_the_runner() {
     let environment = fs::read_to_string(place.of(&jobs[0]).join("environment")).unwrap();
     assert!(environment.contains("PASSED_ON=yes"), "{environment}");
     assert!(!environment.contains("RUNYARD_"), "{environment}");
+    assert!(!environment.contains("THE_SERVERS_OWN"), "{environment}");
 }
 
 /// A script that is started as a runner and becomes [`stand_in`].

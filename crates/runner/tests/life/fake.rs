@@ -10,6 +10,9 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+mod files;
+
+use files::Sets;
 use runyard_domain::job::{Exit, Stream, StreamLengths};
 use runyard_wire::job::{Appended, EndJob, Heartbeat, JobState, Rejected, StartJob};
 use serde_json::{Value, json};
@@ -33,6 +36,8 @@ pub(crate) struct State {
     pub(crate) starts: usize,
     pub(crate) heartbeats: Vec<bool>,
     pub(crate) exit: Option<Exit>,
+    /// Checkpoints and artifacts.
+    pub(crate) sets: Sets,
     /// Chunks that broke a rule of the protocol.
     pub(crate) offences: Vec<String>,
 }
@@ -182,6 +187,11 @@ fn answer(state: &mut State, request: &Request) -> Answer {
             state.job()
         }
         ("PUT", ["jobs", _, "streams", stream]) => append(state, Stream::from_word(stream).unwrap(), request),
+        (_, [kind @ ("checkpoints" | "artifacts"), rest @ ..]) => {
+            let answer = state.sets.answer(&request.method, kind, rest, &request.body);
+            answer.unwrap_or_else(|| error(404, "not_found", None))
+        }
+        ("PUT", ["", "objects", ..]) => state.sets.put(&path[2..], &request.body),
         ("POST", ["jobs", _, "end"]) => {
             let end: EndJob = serde_json::from_slice(&request.body).unwrap();
             if end.lengths != state.lengths() {

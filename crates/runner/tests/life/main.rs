@@ -7,3 +7,4 @@ mod report;
 mod server;
 mod staging;
 mod stop;
+mod uploads;

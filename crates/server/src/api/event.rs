@@ -51,8 +51,7 @@ pub(super) async fn list(
 
 pub(super) fn wire(event: engine::event::Event) -> Event {
     Event {
-        // Unique, and sorts by creation within the run; nothing else is stored for it.
-        id: format!("{}-{:08}", event.run_id, event.sequence),
+        id: event.id(),
         sequence: event.sequence,
         run_id: event.run_id.to_string(),
         created_at: event.created_at.0,

@@ -1,11 +1,15 @@
-//! Metrics over HTTP: write, read, tags.
+//! Metrics over HTTP: write, read, tags, series for charts.
 
 use axum::extract::State;
-use runyard_domain::{FieldErrors, JobId, Millis, RunId, filter::parse_time, metric::wire_value};
+use runyard_domain::{
+    FieldErrors, JobId, Millis, RunId,
+    filter::parse_time,
+    metric::{series::Axis, wire_value},
+};
 use runyard_engine::{self as engine, metric::By};
 use runyard_wire::{
     Data,
-    metric::{Metric, PostMetrics, Written},
+    metric::{Chart, Metric, PostMetrics, Series, Written},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -142,6 +146,95 @@ pub(super) async fn tags(
     errors.finish(())?;
     let limit = wanted.limit.unwrap_or(1000);
     data(engine::metric::tags(&app.engine, &actor, runs, wanted.tag_after, limit).await?)
+}
+
+/// Which series.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WantedSeries {
+    /// Of these runs, by id.
+    run_id: Vec<String>,
+    /// These tags; all of them when none is named.
+    #[serde(default)]
+    #[param(required = false)]
+    tag: Vec<String>,
+    /// What the horizontal axis shows: `step` (when nothing was said) or `time`.
+    #[param(nullable = false)]
+    x: Option<String>,
+    /// At most so many buckets of equal width; 1000 when nothing was said. With as many as there are steps every point
+    /// is answered as it is.
+    #[param(minimum = 1, maximum = 10_000, nullable = false)]
+    buckets: Option<i64>,
+    /// From this step on, or from this time: epoch milliseconds or RFC 3339; the first point when nothing was said.
+    #[param(nullable = false)]
+    from: Option<String>,
+    /// To this step or time, inclusive; the last point when nothing was said.
+    #[param(nullable = false)]
+    to: Option<String>,
+}
+
+/// Reads series for a chart
+///
+/// Several runs and tags on one axis, each reduced to buckets with minimum, maximum, last value and count.
+#[utoipa::path(get, path = "/metrics/series", operation_id = "read_metric_series", tag = "metrics",
+    params(WantedSeries),
+    responses((status = 200, description = "Series by run and tag, as columns.", body = Data<Chart>), Refused))]
+pub(super) async fn series(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Query(wanted): Query<WantedSeries>,
+) -> Answer<Chart> {
+    let mut errors = FieldErrors::default();
+    let axis = match wanted.x.as_deref() {
+        None | Some("step") => Axis::Step,
+        Some("time") => Axis::Time,
+        Some(other) => {
+            let other: String = other.chars().take(40).collect();
+            errors.add("x", format!("is `{other}`: it must be `step` or `time`"));
+            Axis::Step
+        }
+    };
+    let place = |text: &str| match axis {
+        Axis::Step => text.parse::<i64>().map_err(|_| {
+            format!("`{}` is no step: write a whole number", text.chars().take(40).collect::<String>())
+        }),
+        Axis::Time => parse_time(text).map(|at| at.0).map_err(|error| error.to_string()),
+    };
+    let wanted = engine::metric::series::Wanted {
+        run_ids: query::each(&mut errors, "run_id", wanted.run_id, str::parse),
+        tags: wanted.tag,
+        axis,
+        buckets: wanted.buckets.unwrap_or(1000),
+        from: query::one(&mut errors, "from", wanted.from, place),
+        to: query::one(&mut errors, "to", wanted.to, place),
+    };
+    errors.finish(())?;
+    let chart = engine::metric::series(&app.engine, &actor, wanted).await?;
+    data(Chart {
+        x: axis.word().to_owned(),
+        from: chart.grid.map(|grid| grid.from()),
+        to: chart.grid.map(|grid| grid.to()),
+        width: chart.grid.map(|grid| i64::try_from(grid.width()).unwrap_or(i64::MAX)),
+        series: chart.curves.iter().map(wire_series).collect(),
+    })
+}
+
+fn wire_series(curve: &engine::metric::series::Curve) -> Series {
+    let mut series = Series { run_id: curve.run.to_string(), tag: curve.tag.clone(), ..Series::default() };
+    for bucket in curve.buckets.filled() {
+        series.points += bucket.count;
+        series.gaps += bucket.gaps;
+        series.x.push(bucket.last_x);
+        series.min.push(bucket.min);
+        series.max.push(bucket.max);
+        series.last.push(bucket.last);
+        series.count.push(bucket.count);
+        series.gap_count.push(bucket.gaps);
+    }
+    if series.gaps == 0 {
+        series.gap_count.clear();
+    }
+    series
 }
 
 pub(super) fn wire(row: &engine::metric::Row) -> Metric {

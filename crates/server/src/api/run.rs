@@ -3,6 +3,7 @@
 use axum::extract::State;
 use runyard_domain::{
     RunId,
+    progress::Operation,
     run::{self as domain, Spec},
 };
 use runyard_engine as engine;
@@ -143,8 +144,7 @@ pub(super) async fn put_progress(
     });
     let progress = progress.collect();
     let put = move |engine| async move { engine::run::put_progress(&engine, &actor, id, progress).await };
-    app.command(put).await?;
-    data(body.progress)
+    data(app.command(put).await?.into_iter().map(wire_progress).collect())
 }
 
 /// How long a stop may take.
@@ -213,6 +213,7 @@ fn spec(spec: RunSpec) -> Spec {
         max_run_time_s: spec.max_run_time_s,
         retries: spec.retries,
         retry_on: spec.retry_on,
+        checkpoints: spec.checkpoints,
     }
 }
 
@@ -226,15 +227,21 @@ fn wire_spec(spec: Spec) -> RunSpec {
         max_run_time_s: spec.max_run_time_s,
         retries: spec.retries,
         retry_on: spec.retry_on,
+        checkpoints: spec.checkpoints,
     }
 }
 
-pub(super) fn wire_progress(progress: domain::Progress) -> Progress {
+pub(super) fn wire_progress(operation: Operation) -> Progress {
+    let (rate_per_s, seconds_left) = (operation.rate_per_s(), operation.seconds_left());
+    let reported = operation.reported;
     Progress {
-        operation: progress.operation,
-        value: progress.value,
-        final_value: progress.final_value,
-        units: progress.units,
+        operation: reported.operation,
+        value: reported.value,
+        final_value: reported.final_value,
+        units: reported.units,
+        started_at: Some(operation.started_at.0),
+        rate_per_s,
+        seconds_left,
     }
 }
 

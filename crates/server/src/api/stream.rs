@@ -14,9 +14,14 @@ use axum::{
 };
 use runyard_domain::{
     RunId, metric,
-    run::{Progress, Run, Status},
+    progress::Operation,
+    run::{Run, Status},
 };
-use runyard_engine::{self as engine, Actor, event::Event, log::Which};
+use runyard_engine::{
+    self as engine, Actor,
+    event::Event,
+    log::{Range, Which},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -47,6 +52,16 @@ pub(super) struct Wanted {
     /// Every point of every metric too.
     #[param(nullable = false)]
     metrics: Option<bool>,
+    /// Begin with this attempt, from 1, instead of the first one (with `log_offset` or `log_tail`: instead of the newest):
+    /// what happened before is left out.
+    #[param(minimum = 1, nullable = false)]
+    epoch: Option<i64>,
+    /// Begin at this byte of its output; negative: so many before the end.
+    #[param(nullable = false)]
+    log_offset: Option<i64>,
+    /// Begin with so many of the last lines of its output.
+    #[param(minimum = 0, nullable = false)]
+    log_tail: Option<i64>,
     /// Id of the last event that was seen, instead of the header `Last-Event-ID`.
     #[param(nullable = false)]
     cursor: Option<String>,
@@ -78,7 +93,7 @@ pub(super) async fn follow(
         (None, Some(text)) => {
             text.parse().map_err(|error: cursor::Error| Problem::field("Last-Event-ID", error.to_string()))?
         }
-        (None, None) => Cursor::default(),
+        (None, None) => begin(&app, &actor, id, &wanted).await?,
     };
     // Said before the stream begins: no such run, or not for this token.
     engine::run::get(&app.engine, &actor, id).await?;
@@ -109,6 +124,28 @@ pub(super) async fn follow(
         .headers_mut()
         .insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
+}
+
+/// Where somebody begins who has seen nothing.
+async fn begin(app: &App, actor: &Actor, run: RunId, wanted: &Wanted) -> Result<Cursor, Problem> {
+    let range = match (wanted.log_offset, wanted.log_tail) {
+        (Some(_), Some(_)) => {
+            return Err(Problem::field("log_tail", "begin at `log_offset` or with `log_tail`, not both"));
+        }
+        (Some(offset), None) => Range::Bytes(offset),
+        (None, Some(0)) => Range::Bytes(i64::MAX),
+        (None, Some(lines)) => Range::Lines(-lines, None),
+        (None, None) if wanted.epoch.is_none() => return Ok(Cursor::default()),
+        (None, None) => Range::Bytes(0),
+    };
+    let which = wanted.epoch.map_or(Which::Newest, Which::Epoch);
+    let start = engine::log::start(&app.engine, actor, run, which, range).await?;
+    Ok(start.map_or_else(Cursor::default, |start| Cursor {
+        sequence: start.sequence,
+        epoch: start.epoch,
+        offset: start.offset,
+        ..Cursor::default()
+    }))
 }
 
 /// Counts an open stream for as long as it lives.
@@ -147,7 +184,7 @@ struct Follower {
     /// All that was said.
     cursor: Cursor,
     /// What was said last on this connection.
-    said_progress: Option<Vec<Progress>>,
+    said_progress: Option<Vec<Operation>>,
     /// Read of the run's log, and not said yet.
     events: VecDeque<Event>,
     /// Ready to be sent.
@@ -248,22 +285,26 @@ impl Follower {
         if !self.logs {
             return Ok(false);
         }
-        let (which, offset) = (Which::Epoch(self.cursor.epoch), self.cursor.offset);
+        let (which, range) = (Which::Epoch(self.cursor.epoch), Range::Bytes(self.cursor.offset));
         let read =
-            engine::log::read(&self.app.engine, &self.actor, self.run, which, offset, limits::LOG_EVENT)
-                .await;
+            engine::log::read(&self.app.engine, &self.actor, self.run, which, range, limits::LOG_EVENT).await;
         let part = match read {
             Ok(Some(part)) => part,
             // The job of this epoch was not made, or not yet.
             Ok(None) | Err(engine::Error::NotFound { .. }) => return Ok(false),
             Err(error) => return Err(error),
         };
-        let is_last = all && part.offset + part.bytes.len() as i64 >= part.total;
-        let bytes = if is_last { &part.bytes[..] } else { text::whole_characters(&part.bytes) };
+        let is_whole = part.dropped.is_some() || (all && part.next_offset >= part.total);
+        let mut bytes = if is_whole { &part.bytes[..] } else { text::whole_characters(&part.bytes) };
+        if bytes.is_empty() && part.next_offset < part.total {
+            // A character that is cut off for ever: what followed it was dropped.
+            bytes = &part.bytes;
+        }
         if bytes.is_empty() {
             return Ok(false);
         }
-        self.cursor.offset = part.offset + bytes.len() as i64;
+        let held_back = (part.bytes.len() - bytes.len()) as i64;
+        self.cursor.offset = part.next_offset - held_back;
         let log = json!({
             "job_id": part.job_id,
             "epoch": part.epoch,

@@ -211,6 +211,19 @@ async fn a_metric_that_is_no_number_is_named_by_its_place() {
     let body =
         json!({"run_id": run, "metrics": [{"tag": "loss", "global_step": 1.5, "value": 1, "unit": "s"}]});
     server.call("POST", "/api/v2/metrics", body).await.invalid(&["metrics.0.global_step", "metrics.0.unit"]);
+    let long = json!({"run_id": run, "metrics": [{"tag": "x".repeat(10_000), "global_step": 1, "value": 1}]});
+    let error = server.call("POST", "/api/v2/metrics", long).await.invalid(&["metrics.0.tag"]);
+    assert!(error.errors.unwrap()["metrics.0.tag"][0].contains("10000 characters"));
+    let huge = format!(
+        r#"{{"run_id": "{run}", "metrics": [{{"tag": "t", "global_step": 1, "value": 1{}}}]}}"#,
+        "0".repeat(400)
+    );
+    server.call("POST", "/api/v2/metrics", json!(huge)).await.refused(400, "invalid_json");
+    let large = format!(
+        r#"{{"run_id": "{run}", "metrics": [{{"tag": "t", "global_step": 1, "value": "{}"}}]}}"#,
+        "x".repeat(9 << 20)
+    );
+    server.call("POST", "/api/v2/metrics", json!(large)).await.refused(413, "too_large");
     let body = json!({"run_id": "x", "job_id": "y", "metrics": [point(json!(1))]});
     server.call("POST", "/api/v2/metrics", body).await.invalid(&["job_id", "run_id"]);
 }
@@ -402,6 +415,7 @@ async fn rubbish_is_never_a_fault_of_the_server() {
         "/api/v2/runs",
         "/api/v2/metrics",
         "/api/v2/metrics/tags",
+        "/api/v2/metrics/series",
         "/api/v2/sources",
         "/api/v2/sources/x",
         "/api/v2/jobs/x/start",
@@ -414,6 +428,7 @@ async fn rubbish_is_never_a_fault_of_the_server() {
         &format!("/api/v2/runs/{run}/restart"),
         &format!("/api/v2/runs/{run}/progress"),
         &format!("/api/v2/runs/{run}/logs"),
+        &format!("/api/v2/runs/{run}/logs/search"),
         &format!("/api/v2/runs/{run}/events"),
     ] {
         for method in ["GET", "POST", "PUT", "PATCH"] {

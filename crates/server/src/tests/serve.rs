@@ -23,10 +23,13 @@ fn options(data: &Path) -> Options {
         data: data.to_owned(),
         listen: "127.0.0.1:0".parse().unwrap(),
         database: None,
+        objects: None,
         runner: "/bin/true".into(),
         cpu_milli: None,
         memory_bytes: None,
+        max_log_bytes: runyard_engine::log::DEFAULT_MAX_BYTES,
         allow_network_filesystem: false,
+        chariot: crate::chariot::Settings::default(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The values that both engines understand: integers, floats, texts and bytes. Everything else is one of these.
 
-use runyard_domain::{BlueprintId, JobId, Millis, ProjectId, RunId, TokenId};
+use runyard_domain::{BlueprintId, FileSetId, JobId, Millis, ProjectId, RunId, TokenId};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::Error;
@@ -162,6 +162,7 @@ macro_rules! ids {
 ids! {
     ProjectId, "a project id";
     BlueprintId, "a blueprint id";
+    FileSetId, "a file set id";
     RunId, "a run id";
     JobId, "a job id";
     TokenId, "a token id";

@@ -2,7 +2,10 @@
 //!
 //! Packs are read in the order of their lowest (or highest) point, until no pack that is left can hold a better one.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use runyard_domain::{
     JobId, Millis, RunId,
@@ -12,7 +15,7 @@ use runyard_domain::{
     },
 };
 
-use super::{PACK, Span, damaged, decode};
+use super::{PACK, Span, damaged, decode, inbox};
 use crate::{
     db::{Conditions, Error, Tx, Value},
     params,
@@ -85,7 +88,7 @@ pub fn points(tx: &mut Tx, query: &Query) -> Result<Vec<Row>, Error> {
     let series = live_series(tx, query)?;
     let mut packs = Vec::new();
     for (at, one) in series.iter().enumerate() {
-        packs.push(Pack { at, tail: true, span: one.tail });
+        packs.extend(one.tail.map(|span| Pack { at, tail: true, span }));
     }
     stored_packs(tx, query, &series, &mut packs)?;
     packs.retain(|pack| series[pack.at].may_match(query, &pack.span));
@@ -94,6 +97,7 @@ pub fn points(tx: &mut Tx, query: &Query) -> Result<Vec<Row>, Error> {
     });
 
     let mut page = Page { limit: query.limit, hits: Vec::new(), worst: None, highest: None };
+    add_inbox(tx, query, &series, &mut page)?;
     let mut ahead = Ahead::new();
     for (place, pack) in packs.iter().enumerate() {
         let one = &series[pack.at];
@@ -136,19 +140,20 @@ pub fn points(tx: &mut Tx, query: &Query) -> Result<Vec<Row>, Error> {
 type Key = (i64, i64);
 
 /// A series that is asked for.
-struct Series {
-    run: RunId,
+pub(super) struct Series {
+    pub(super) run: RunId,
     /// The place of the run among those asked for, in the order of their ids.
     rank: i64,
     /// The number of the series within its run.
-    number: i64,
-    tag: Arc<str>,
+    pub(super) number: i64,
+    pub(super) tag: Arc<str>,
     epoch: i64,
-    job: JobId,
+    pub(super) job: JobId,
     min_step: i64,
     /// Steps from here on were logged again by a newer job.
-    replaced_from: Option<i64>,
-    tail: Span,
+    pub(super) replaced_from: Option<i64>,
+    /// Where its tail lies, unless all of its points are in the inbox.
+    pub(super) tail: Option<Span>,
 }
 
 impl Series {
@@ -189,7 +194,7 @@ impl Series {
 }
 
 /// The series asked for, by run, tag and epoch, each with the step from which a newer one replaces it.
-fn live_series(tx: &mut Tx, query: &Query) -> Result<Vec<Series>, Error> {
+pub(super) fn live_series(tx: &mut Tx, query: &Query) -> Result<Vec<Series>, Error> {
     let mut ranks: BTreeMap<RunId, i64> = query.run_ids.iter().map(|run| (*run, 0)).collect();
     for (place, rank) in ranks.values_mut().enumerate() {
         *rank = place as i64;
@@ -223,18 +228,39 @@ fn live_series(tx: &mut Tx, query: &Query) -> Result<Vec<Series>, Error> {
             job: row.get(4)?,
             min_step: row.get(5)?,
             replaced_from: if query.job_id.is_some() { None } else { replaced_from },
-            tail: Span {
+            tail: Some(Span {
                 first_seq: row.get(6)?,
                 last_seq: row.get(7)?,
                 min_step: row.get(8)?,
                 max_step: row.get(9)?,
                 min_at: row.get(10)?,
                 max_at: row.get(11)?,
-            },
+            })
+            .filter(|tail| tail.last_seq > 0),
         });
         Ok::<_, Error>(())
     })?;
     Ok(series)
+}
+
+/// Puts what matches in the inboxes on the page.
+fn add_inbox(tx: &mut Tx, query: &Query, series: &[Series], page: &mut Page) -> Result<(), Error> {
+    let by_number: HashMap<(RunId, i64), usize> =
+        series.iter().enumerate().map(|(at, one)| ((one.run, one.number), at)).collect();
+    let mut runs: Vec<RunId> = series.iter().map(|one| one.run).collect();
+    runs.dedup();
+    // Of one run, those before the page need not be read at all.
+    let after = query.id_after.filter(|after| runs[..] == [after.run]).map(|after| after.seq);
+    for part in runs.chunks(500) {
+        inbox::read(tx, part, after, |run, number, point, seq| {
+            let Some(at) = by_number.get(&(run, number)) else { return };
+            let one = &series[*at];
+            if one.matches(query, &point, seq) {
+                page.add(Hit { key: one.key(query, point.step, point.at, seq), at: *at, seq, point });
+            }
+        })?;
+    }
+    Ok(())
 }
 
 /// A pack that may be read: the tail of the series at `at`, or a stored one.

@@ -51,9 +51,9 @@ both! {
     }
 
     async fn small_writes_make_full_packs_and_a_tail_that_is_never_empty(db) {
-        for step in 0..40 {
-            write(&db, 1, 1, vec![("a", (step * 26..(step + 1) * 26).map(|i| point(i, 0.5)).collect())]).await;
-            if step == 19 {
+        for step in 0..8 {
+            write(&db, 1, 1, vec![("a", (step * 130..(step + 1) * 130).map(|i| point(i, 0.5)).collect())]).await;
+            if step == 3 {
                 // A multiple of the pack: what is full waits in the tail until one more comes.
                 write(&db, 2, 1, vec![("a", (0..2 * PACK as i64).map(|i| point(i, 0.5)).collect())]).await;
             }
@@ -75,6 +75,68 @@ both! {
         assert_eq!(read(&db, Query { limit: 5000, ..of(2) }).await.len(), 2 * PACK);
         assert_eq!(db.read(|tx| last_seq(tx, run(1))).await, Ok(1040));
         assert_eq!(db.read(|tx| last_seq(tx, run(3))).await, Ok(0));
+    }
+
+    async fn few_points_of_many_series_wait_in_the_inbox_and_are_folded_when_it_is_full(db) {
+        let counts = async || {
+            let row = db.read(|tx| tx.query_one(
+                "SELECT (SELECT count(*) FROM metric_inbox), (SELECT count(*) FROM metric_packs),
+                        (SELECT count(*) FROM metric_series WHERE tail_last_seq > 0),
+                        inbox_points, inbox_rows FROM metric_runs",
+                &[],
+            )).await.unwrap();
+            [0, 1, 2, 3, 4].map(|i| row.get::<i64>(i).unwrap())
+        };
+        let tags: Vec<String> = (0..20).map(|i| format!("tag {i:02}")).collect();
+        let batch = |step: i64| tags.iter().map(|tag| (tag.as_str(), vec![point(step, step as f64)])).collect::<Vec<_>>();
+        for step in 0..INBOX_ROWS {
+            write(&db, 1, 1, batch(step)).await;
+        }
+        assert_eq!(counts().await, [INBOX_ROWS, 0, 0, INBOX_ROWS * 20, INBOX_ROWS]);
+        let latest_before = db.read(|tx| latest(tx, run(1))).await.unwrap();
+        write(&db, 1, 1, batch(INBOX_ROWS)).await;
+        // 513 points of each tag are two full packs and a tail.
+        assert_eq!(counts().await, [0, 40, 20, 0, 0]);
+        write(&db, 1, 1, batch(INBOX_ROWS + 1)).await;
+        assert_eq!(counts().await, [1, 40, 20, 20, 1]);
+        // Many points of one series take the inbox along.
+        write(&db, 1, 1, vec![("tag 00", (1000..1100).map(|i| point(i, 0.5)).collect())]).await;
+        assert_eq!(counts().await, [0, 40, 20, 0, 0]);
+
+        let one = read(&db, Query { tags: vec!["tag 07".into()], ..of(1) }).await;
+        assert_eq!(steps(&one), (0..INBOX_ROWS + 2).collect::<Vec<_>>());
+        let all = read(&db, Query { by: By::Id, limit: 100_000, ..of(1) }).await;
+        assert_eq!(all.iter().map(|row| row.id.seq).collect::<Vec<_>>(), (1..=all.len() as i64).collect::<Vec<_>>());
+        assert_eq!(all.len() as i64, (INBOX_ROWS + 2) * 20 + 100);
+        let newest = db.read(|tx| latest(tx, run(1))).await.unwrap();
+        assert_eq!((latest_before.len(), newest.len()), (20, 20));
+        assert_eq!((latest_before[7].point.step, newest[7].point.step, newest[0].point.step), (INBOX_ROWS - 1, INBOX_ROWS + 1, 1099));
+        assert!(db.write(|tx| delete_run(tx, run(1))).await.unwrap() > 0);
+        assert_eq!(read(&db, of(1)).await, []);
+    }
+
+    async fn a_write_that_is_given_up_leaves_nothing_in_the_inbox(db) {
+        write(&db, 1, 1, vec![("a", vec![point(0, 0.5)])]).await;
+        let failed: Result<(), Error> = db.write(|tx| {
+            append(tx, run(1), job(1, 1), 1, &[("b".to_owned(), vec![point(1, 1.0)])])?;
+            Err(Error::Sql("given up".into()))
+        }).await;
+        assert!(failed.is_err());
+        assert_eq!(shown(&read(&db, of(1)).await), ["a 0 Float(0.5)"]);
+        write(&db, 1, 1, vec![("c", vec![point(2, 2.0)])]).await;
+        assert_eq!(shown(&read(&db, of(1)).await), ["a 0 Float(0.5)", "c 2 Float(2.0)"]);
+    }
+
+    async fn steps_that_go_backwards_are_kept_as_they_came(db) {
+        for step in [10, 5, 20, -3] {
+            write(&db, 1, 1, vec![("a", vec![point(step, 1.0)])]).await;
+        }
+        assert_eq!(steps(&read(&db, of(1)).await), [-3, 5, 10, 20]);
+        // The newer job takes back from the lowest step that it logged, wherever that stands in its order.
+        for step in [15, 4, 16] {
+            write(&db, 1, 2, vec![("a", vec![point(step, 2.0)])]).await;
+        }
+        assert_eq!(steps(&read(&db, of(1)).await), [-3, 4, 15, 16]);
     }
 
     async fn a_restart_at_step_80_takes_back_what_the_job_before_logged_from_there(db) {

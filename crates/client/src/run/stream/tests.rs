@@ -11,7 +11,7 @@ fn log(id: u32, offset: i64, text: &str) -> String {
 const END: &str = "event: end\nid: 9\ndata: {\"status\":\"job_completed\",\"exit\":{\"code\":0}}\n\n";
 
 async fn follow(url: &str) -> (Vec<String>, usize, Result<(), Error>) {
-    let mut following = Client::new(url, "t").follow_run("r1", Want { logs: true, metrics: false });
+    let mut following = Client::new(url, "t").follow_run("r1", Want { logs: true, ..Want::default() });
     let (mut seen, mut lost) = (Vec::new(), 0);
     loop {
         match following.next().await {

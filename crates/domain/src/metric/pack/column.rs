@@ -53,6 +53,24 @@ pub(super) fn read(rest: &mut &[u8], count: usize) -> Result<Vec<i64>, Error> {
     Ok(values)
 }
 
+/// Passes a column of `count` values at the front of `rest`.
+pub(super) fn skip(rest: &mut &[u8], count: usize) -> Result<(), Error> {
+    let mut passed = 0;
+    while passed < count {
+        let len = BLOCK.min(count - passed);
+        let head = read_head(rest)?;
+        if head.has_apart {
+            for _ in 0..take(rest, 1)?[0] {
+                take(rest, 1)?;
+                read_varint(rest)?;
+            }
+        }
+        take(rest, (len * head.width as usize).div_ceil(8))?;
+        passed += len;
+    }
+    Ok(())
+}
+
 fn difference(block: &[i64], mut state: State, residuals: &mut [[i64; BLOCK]; 3]) -> State {
     for (i, value) in block.iter().enumerate() {
         let delta = value.wrapping_sub(state.value);
@@ -199,17 +217,32 @@ fn write_block(plan: Plan, residuals: &[i64], out: &mut Vec<u8>) {
     out.extend(&words[at].to_le_bytes()[..filled.div_ceil(8) as usize]);
 }
 
-fn read_block(rest: &mut &[u8], block: &mut [i64]) -> Result<u8, Error> {
+/// What stands before the values of a block.
+struct Head {
+    order: u8,
+    width: u32,
+    shift: u32,
+    base: i64,
+    /// Whether some values need more than `width` bits.
+    has_apart: bool,
+}
+
+fn read_head(rest: &mut &[u8]) -> Result<Head, Error> {
     let ([flags, width, shift], after) = rest.split_first_chunk().ok_or(Error::Truncated)?;
     *rest = after;
-    let (order, width, shift) = (flags & 3, u32::from(*width), u32::from(*shift));
-    if order > 2 || *flags > 7 || width > 64 || shift > 63 || (width == 64 && *flags > 3) {
+    let (order, width, shift, has_apart) = (flags & 3, u32::from(*width), u32::from(*shift), *flags > 3);
+    if order > 2 || *flags > 7 || width > 64 || shift > 63 || (width == 64 && has_apart) {
         return Err(Error::Corrupt("a block's head is impossible"));
     }
     let base = unzigzag(read_varint(rest)?);
+    Ok(Head { order, width, shift, base, has_apart })
+}
+
+fn read_block(rest: &mut &[u8], block: &mut [i64]) -> Result<u8, Error> {
+    let Head { order, width, shift, base, has_apart } = read_head(rest)?;
     let mut apart = [(0u8, 0u64); BLOCK];
     let mut apart_count = 0;
-    if *flags > 3 {
+    if has_apart {
         apart_count = usize::from(take(rest, 1)?[0]);
         if apart_count > block.len() {
             return Err(Error::Corrupt("a block has more exceptions than values"));

@@ -1,4 +1,4 @@
-//! What a store of objects promises: whole or not at all, under its root, and gone when deleted.
+//! Objects in a folder.
 
 use std::{
     fs, io,
@@ -6,16 +6,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use runyard_objects::{Error, Objects};
 
-const NO_LIMIT: u64 = u64::MAX;
-const FOO: &str = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
+use crate::{NO_LIMIT, chunks, read};
 
-fn chunks(texts: &[&str]) -> impl Stream<Item = Result<Bytes, io::Error>> + Send + use<> {
-    let chunks: Vec<_> = texts.iter().map(|text| Ok(Bytes::copy_from_slice(text.as_bytes()))).collect();
-    stream::iter(chunks)
-}
+const FOO: &str = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
 
 fn store() -> (tempfile::TempDir, Objects) {
     let folder = tempfile::tempdir().unwrap();
@@ -23,16 +19,8 @@ fn store() -> (tempfile::TempDir, Objects) {
     (folder, objects)
 }
 
-async fn read(objects: &Objects, key: &str) -> Vec<u8> {
-    let (size, bytes) = objects.get_stream(key).await.unwrap();
-    let bytes: Vec<Bytes> = bytes.try_collect().await.unwrap();
-    let bytes = bytes.concat();
-    assert_eq!(bytes.len() as u64, size, "the stream has the length that was said");
-    bytes
-}
-
 /// Every file below `folder`, writes under way included.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         if entry.file_type().unwrap().is_dir() {
@@ -122,7 +110,7 @@ async fn a_put_that_is_dropped_leaves_nothing() {
 }
 
 /// The disk's own thread may still be busy removing when the answer is there already.
-async fn until_files(folder: &Path, count: usize) {
+pub(crate) async fn until_files(folder: &Path, count: usize) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while files(folder).len() != count {
         assert!(std::time::Instant::now() < deadline, "left behind: {:?}", files(folder));

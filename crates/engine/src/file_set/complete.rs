@@ -1,0 +1,201 @@
+//! Completes a set: only once the object store has every file in the size that was announced. Size and MD5 were bound
+//! when the bytes were sent, so a file that is there in its size is the file that was announced.
+
+use std::collections::HashMap;
+
+use runyard_domain::{
+    FieldErrors, FileSetId,
+    checkpoint::{Kind, Status},
+};
+use runyard_objects::Error as ObjectsError;
+use runyard_store::{
+    self as store,
+    file_set::file::{self as rows, File},
+};
+
+use super::{FileSet, incomplete, key, open, owned, retain, upload::is_etag};
+use crate::{Actor, Engine, Error, Result, garbage};
+
+/// Missing files that a refusal names.
+const NAMED: usize = 20;
+
+/// Completes a set; from here on it can be read. `etags`: by path, those of the parts of files, where the server was not
+/// told of them before. May be repeated.
+///
+/// # Errors
+/// `incomplete` names files that are not there.
+pub async fn complete(
+    engine: &Engine,
+    actor: &Actor,
+    kind: Kind,
+    id: FileSetId,
+    etags: Vec<(String, Vec<String>)>,
+) -> Result<FileSet> {
+    let reader = actor.clone();
+    let (set, in_parts) = engine
+        .db
+        .write(move |tx| {
+            let (_, set) = owned(tx, &reader, kind, id)?;
+            if set.status == Status::Complete {
+                return Ok((set, Vec::new()));
+            }
+            let (_, set) = open(tx, &reader, kind, id)?;
+            let mut in_parts = rows::in_parts(tx, id)?;
+            let named: Vec<&str> = etags.iter().map(|(path, _)| path.as_str()).collect();
+            check_named(&named, &rows::by_paths(tx, id, &named)?)?;
+            merge(&mut in_parts, &etags)?;
+            Ok::<_, Error>((set, in_parts))
+        })
+        .await?;
+    if set.status == Status::Complete {
+        return Ok(set);
+    }
+    let stored = stored(engine, &set, &in_parts).await?;
+    let missing = missing(engine, &set, stored).await?;
+    if let Some(message) = missing {
+        return Err(incomplete(message));
+    }
+    let (set, freed) = finish(engine, actor, set).await?;
+    if freed {
+        // The sender need not wait for what retention deletes; what a crash leaves is freed at the next start.
+        let engine = engine.clone();
+        tokio::spawn(async move {
+            if let Err(error) = garbage::collect(&engine).await {
+                tracing::warn!("could not free what retention deleted: {error}");
+            }
+        });
+    }
+    Ok(set)
+}
+
+/// Every path that the request names is one of the set.
+fn check_named(named: &[&str], found: &[File]) -> Result<()> {
+    let mut errors = FieldErrors::default();
+    for (index, path) in named.iter().enumerate() {
+        if !found.iter().any(|file| file.path == *path) {
+            let path: String = path.chars().take(200).collect();
+            errors.add(format!("files.{index}.path"), format!("`{path}` was never announced"));
+        }
+    }
+    Ok(errors.finish(())?)
+}
+
+/// Adds the `ETag`s of the request to those that are known.
+fn merge(in_parts: &mut [File], etags: &[(String, Vec<String>)]) -> Result<()> {
+    let mut errors = FieldErrors::default();
+    for (index, (path, etags)) in etags.iter().enumerate() {
+        let Some(file) = in_parts.iter_mut().find(|file| file.path == *path) else { continue };
+        if etags.is_empty() {
+            continue;
+        }
+        if etags.len() != file.parts.len() || !etags.iter().all(|etag| is_etag(etag)) {
+            let message = format!("must be the `ETag`s of all {} parts, in order", file.parts.len());
+            errors.add(format!("files.{index}.etags"), message);
+            continue;
+        }
+        for (part, etag) in file.parts.iter_mut().zip(etags) {
+            part.etag = Some(etag.clone());
+        }
+    }
+    Ok(errors.finish(())?)
+}
+
+/// Joins what went in parts; answers the sizes of all objects of the set by path.
+async fn stored(engine: &Engine, set: &FileSet, in_parts: &[File]) -> Result<HashMap<String, i64>> {
+    let mut sizes = HashMap::new();
+    for object in engine.objects.list(&set.key_prefix).await? {
+        if let Some(path) = object.key.strip_prefix(&set.key_prefix) {
+            sizes.insert(path.to_owned(), i64::try_from(object.size).unwrap_or(i64::MAX));
+        }
+    }
+    for file in in_parts.iter().filter(|file| file.parts.iter().all(|part| part.etag.is_some())) {
+        if sizes.get(&file.path) != Some(&file.size) && join(engine, set, file).await? {
+            sizes.insert(file.path.clone(), file.size);
+        }
+    }
+    Ok(sizes)
+}
+
+/// Makes the parts of a file an object. `false`: the upload was lost, and has to begin anew.
+async fn join(engine: &Engine, set: &FileSet, file: &File) -> Result<bool> {
+    let (object, upload) = (key(set, &file.path), file.upload.as_deref().unwrap_or_default());
+    let parts: Vec<(i64, String)> =
+        (1..).zip(file.parts.iter().filter_map(|part| part.etag.clone())).collect();
+    match engine.objects.complete_multipart(&object, upload, &parts).await {
+        Ok(()) => Ok(engine.objects.size(&object).await? == Some(file.size.cast_unsigned())),
+        Err(ObjectsError::NoUpload { .. } | ObjectsError::InvalidPart(_)) => {
+            // Parts that are not what was said are sent once more.
+            let (id, mut file) = (set.id, file.clone());
+            file.parts.iter_mut().for_each(|part| part.etag = None);
+            engine.db.write(move |tx| Ok::<_, Error>(rows::set_parts(tx, id, &file)?)).await?;
+            Ok(false)
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// What is missing, in a sentence.
+async fn missing(engine: &Engine, set: &FileSet, stored: HashMap<String, i64>) -> Result<Option<String>> {
+    let id = set.id;
+    let (count, missing) = engine
+        .db
+        .read(move |tx| {
+            let (mut count, mut missing) = (0, Vec::new());
+            rows::sizes(tx, id, |path, size| {
+                count += 1;
+                match stored.get(&path) {
+                    Some(&there) if there == size => {}
+                    Some(&there) => missing.push(format!("`{path}` ({there} of {size} bytes)")),
+                    None => missing.push(format!("`{path}`")),
+                }
+            })?;
+            Ok::<_, Error>((count, missing))
+        })
+        .await?;
+    let kind = set.kind.word();
+    if count == 0 {
+        return Ok(Some(format!("the {kind} has no files: announce them, and send them")));
+    }
+    if count != set.files {
+        return Ok(Some(format!(
+            "files of the {kind} were announced meanwhile: complete it once all are sent"
+        )));
+    }
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    let more =
+        if missing.len() > NAMED { format!(" and {} more", missing.len() - NAMED) } else { String::new() };
+    let named = missing.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    Ok(Some(format!(
+        "{} of {count} files are not there: {named}{more}; announce them again, and send them",
+        missing.len()
+    )))
+}
+
+/// Says that the set is complete, and deletes what its run does not keep; whether that freed anything.
+async fn finish(engine: &Engine, actor: &Actor, verified: FileSet) -> Result<(FileSet, bool)> {
+    let (now, actor) = (engine.now(), actor.clone());
+    let done = engine
+        .db
+        .write(move |tx| {
+            let (run, mut set) = open(tx, &actor, verified.kind, verified.id)?;
+            if set.status == Status::Complete {
+                return Ok((set, false));
+            }
+            if set.files != verified.files {
+                let kind = set.kind.word();
+                return Err(incomplete(format!(
+                    "files of the {kind} were announced meanwhile: complete it once all are sent"
+                )));
+            }
+            (set.status, set.status_updated_at) = (Status::Complete, now);
+            store::file_set::save(tx, &set)?;
+            rows::forget_parts(tx, set.id)?;
+            let freed = set.kind == Kind::Checkpoint && retain::apply(tx, &run, now)?;
+            Ok((set, freed))
+        })
+        .await?;
+    engine.signals.changed(done.0.run_id);
+    Ok(done)
+}

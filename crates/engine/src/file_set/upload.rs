@@ -1,0 +1,251 @@
+//! Announces files of a set and says where to send them. Files go straight to where objects are: what is signed here
+//! binds size and MD5, so nothing else than what was announced can arrive.
+
+mod check;
+
+pub(super) use check::is_etag;
+use std::collections::{HashMap, HashSet};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use runyard_domain::{
+    FileSetId,
+    checkpoint::{Kind, MAX_FILES, MAX_SET_BYTES, Status, folders_above, part_size, parts},
+};
+use runyard_objects::{Error as ObjectsError, Signed};
+use runyard_store::{
+    self as store, Tx,
+    file_set::file::{self as rows, File},
+};
+
+use super::{ADDRESS_S, AT_ONCE, FileSet, key, open};
+use crate::{Actor, Engine, Error, Result};
+
+/// A file to send.
+#[derive(Debug, Clone, Default)]
+pub struct NewFile {
+    /// Relative to the set's folder.
+    pub path: String,
+    /// Bytes.
+    pub size: i64,
+    /// Hex MD5; needed when there are no parts.
+    pub md5: Option<String>,
+    /// Hex SHA-256.
+    pub sha256: String,
+    /// Of a file above [`runyard_domain::checkpoint::WHOLE_BYTES`]: its parts.
+    pub parts: Vec<NewPart>,
+}
+
+/// A part of a file to send.
+#[derive(Debug, Clone, Default)]
+pub struct NewPart {
+    /// Bytes.
+    pub size: i64,
+    /// Hex MD5.
+    pub md5: String,
+    /// What the object store answered, if it was sent.
+    pub etag: Option<String>,
+}
+
+/// Where to send a file.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// The file.
+    pub path: String,
+    /// It is stored.
+    pub done: bool,
+    /// Where to send it as a whole.
+    pub put: Option<Signed>,
+    /// What the parts belong to.
+    pub upload: Option<String>,
+    /// Where to send the parts.
+    pub parts: Vec<UploadPart>,
+}
+
+/// Where to send a part.
+#[derive(Debug, Clone)]
+pub struct UploadPart {
+    /// From 1.
+    pub number: i64,
+    /// Where it starts in the file.
+    pub offset: i64,
+    /// Bytes.
+    pub size: i64,
+    /// Where to send it; `None`: it was sent.
+    pub put: Option<Signed>,
+}
+
+/// Announces files, and answers where to send each of them. May be repeated, for new addresses too.
+///
+/// # Errors
+/// Wrong files by `files.N.field`; `file_changed` when a path was announced with other bytes before; `too_large` over
+/// the limits of a set; `complete`, `abandoned` and `stale_epoch` when nothing can be added any more.
+pub async fn upload(
+    engine: &Engine,
+    actor: &Actor,
+    kind: Kind,
+    id: FileSetId,
+    files: Vec<NewFile>,
+) -> Result<Vec<Upload>> {
+    let files = check::check(files)?;
+    let actor = actor.clone();
+    let (set, announced) = engine
+        .db
+        .write(move |tx| {
+            let (_, mut set) = open(tx, &actor, kind, id)?;
+            let announced = announce(tx, &mut set, &files)?;
+            Ok::<_, Error>((set, announced))
+        })
+        .await?;
+    let set = &set;
+    let each = announced.into_iter().map(|(file, known)| place(engine, set, file, known));
+    stream::iter(each).buffered(AT_ONCE).try_collect().await
+}
+
+/// Writes down what is new; answers every file, and whether it was announced before.
+fn announce(tx: &mut Tx, set: &mut FileSet, files: &[File]) -> Result<Vec<(File, bool)>> {
+    if set.status == Status::Complete {
+        let message = format!("{} {} is complete: its files do not change any more", set.kind.word(), set.id);
+        return Err(Error::Conflict { code: "complete", message });
+    }
+    let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let found = rows::by_paths(tx, set.id, &paths)?;
+    let mut known: HashMap<String, File> = found.into_iter().map(|file| (file.path.clone(), file)).collect();
+    let (mut answer, mut fresh) = (Vec::with_capacity(files.len()), Vec::new());
+    for file in files {
+        match known.remove(&file.path) {
+            None => {
+                fresh.push(file.clone());
+                answer.push((file.clone(), false));
+            }
+            Some(before) => answer.push((told_again(tx, set, before, file)?, true)),
+        }
+    }
+    if fresh.is_empty() {
+        return Ok(answer);
+    }
+    check_folders(tx, set, &fresh)?;
+    set.files += fresh.len() as i64;
+    set.size += fresh.iter().map(|file| file.size).sum::<i64>();
+    if set.files > MAX_FILES || set.size > MAX_SET_BYTES {
+        let (kind, files, size) = (set.kind.word(), set.files, set.size);
+        return Err(Error::TooLarge(format!(
+            "that makes {files} files of {size} bytes: a {kind} has at most {MAX_FILES} files of {MAX_SET_BYTES} \
+             bytes in all; pack small files together"
+        )));
+    }
+    rows::insert(tx, set.id, &fresh)?;
+    store::file_set::save(tx, set)?;
+    Ok(answer)
+}
+
+/// The file that was announced before, with the `ETag`s that are new; refused when it is not the same any more.
+fn told_again(tx: &mut Tx, set: &FileSet, mut before: File, now: &File) -> Result<File> {
+    let md5s = |file: &File| file.parts.iter().map(|part| part.md5.clone()).collect::<Vec<_>>();
+    let bytes = |file: &File| (file.size, file.sha256.clone(), md5s(file));
+    let same_md5 = now.md5.is_none() || before.md5.is_none() || now.md5 == before.md5;
+    if bytes(&before) != bytes(now) || !same_md5 {
+        return Err(Error::Conflict {
+            code: "file_changed",
+            message: format!(
+                "`{}` was announced with other bytes before: a {} whose files change while it is uploaded is torn; \
+                 abandon it, and save it again",
+                now.path,
+                set.kind.word()
+            ),
+        });
+    }
+    let mut news = false;
+    for (part, now) in before.parts.iter_mut().zip(&now.parts) {
+        if now.etag.is_some() && part.etag != now.etag {
+            part.etag.clone_from(&now.etag);
+            news = true;
+        }
+    }
+    if news {
+        rows::set_parts(tx, set.id, &before)?;
+    }
+    Ok(before)
+}
+
+/// No path is a file and a folder.
+fn check_folders(tx: &mut Tx, set: &FileSet, fresh: &[File]) -> Result<()> {
+    let refuse = |path: &str| {
+        let message = format!("`{path}` is a file and a folder: announce files only, each by its own path");
+        Err(Error::field("files", message))
+    };
+    let paths: Vec<&str> = fresh.iter().map(|file| file.path.as_str()).collect();
+    if let Some(path) = rows::folders_among(tx, set.id, &paths)?.first() {
+        return refuse(path);
+    }
+    let folders: HashSet<&str> = paths.iter().copied().flat_map(folders_above).collect();
+    if let Some(path) = paths.iter().find(|path| folders.contains(*path)) {
+        return refuse(path);
+    }
+    let folders: Vec<&str> = folders.into_iter().collect();
+    rows::by_paths(tx, set.id, &folders)?.first().map_or(Ok(()), |file| refuse(&file.path))
+}
+
+/// Where to send one file.
+async fn place(engine: &Engine, set: &FileSet, file: File, known: bool) -> Result<Upload> {
+    let key = key(set, &file.path);
+    let mut upload =
+        Upload { path: file.path.clone(), done: false, put: None, upload: None, parts: Vec::new() };
+    if known && engine.objects.size(&key).await? == Some(file.size.cast_unsigned()) {
+        upload.done = true;
+        return Ok(upload);
+    }
+    let Some(part_size) = part_size(file.size) else {
+        let md5 = check::md5(file.md5.as_deref().unwrap_or_default())?;
+        upload.put = Some(engine.objects.presign_put(&key, file.size.cast_unsigned(), md5, ADDRESS_S)?);
+        return Ok(upload);
+    };
+    if let Some(begun) = &file.upload {
+        match sign_parts(engine, &key, begun, &file) {
+            Ok(parts) => return Ok(Upload { upload: Some(begun.clone()), parts, ..upload }),
+            Err(ObjectsError::NoUpload { .. }) => {}
+            Err(other) => return Err(other.into()),
+        }
+    }
+    let file = begin(engine, set, &key, part_size, file).await?;
+    upload.parts = sign_parts(engine, &key, file.upload.as_deref().unwrap_or_default(), &file)?;
+    upload.upload = file.upload;
+    Ok(upload)
+}
+
+fn sign_parts(
+    engine: &Engine,
+    key: &str,
+    upload: &str,
+    file: &File,
+) -> std::result::Result<Vec<UploadPart>, ObjectsError> {
+    let mut answer = Vec::with_capacity(file.parts.len());
+    for (number, ((offset, size), part)) in (1..).zip(parts(file.size).zip(&file.parts)) {
+        let sign = || {
+            let md5 = check::md5(&part.md5).unwrap_or_default();
+            engine.objects.presign_part(key, upload, number, size.cast_unsigned(), md5, ADDRESS_S)
+        };
+        let put = if part.etag.is_none() { Some(sign()?) } else { None };
+        answer.push(UploadPart { number, offset, size, put });
+    }
+    Ok(answer)
+}
+
+/// Begins an upload in parts and notes it; when another request was faster, its upload counts.
+async fn begin(engine: &Engine, set: &FileSet, key: &str, part_size: i64, mut file: File) -> Result<File> {
+    let upload = engine.objects.begin_multipart(key, part_size.cast_unsigned()).await?;
+    let lost = file.upload.replace(upload.clone());
+    file.parts.iter_mut().for_each(|part| part.etag = None);
+    let (id, kind, object, now) = (set.id, set.kind, key.to_owned(), engine.now());
+    engine
+        .db
+        .write(move |tx| {
+            if rows::set_upload(tx, id, &file.path, lost.as_deref(), &upload)? {
+                rows::set_parts(tx, id, &file)?;
+                return Ok(file.clone());
+            }
+            store::source::discard_upload(tx, &object, &upload, now)?;
+            let other = rows::by_paths(tx, id, &[&file.path])?.pop();
+            other.ok_or_else(|| Error::not_found(kind.word(), id))
+        })
+        .await
+}

@@ -1,0 +1,257 @@
+//! Sends the files of one checkpoint or artifact: read and hashed on threads, announced in batches, sent where the server
+//! says, verified by it. Memory stays flat: a batch of names and digests, and a few small buffers, are all there is.
+
+use std::sync::Arc;
+
+use runyard_archive::digests;
+use runyard_client::{Client, Error};
+use runyard_domain::checkpoint::{Kind, part_size, parts};
+use runyard_wire::file::{NewFile, NewPart, SignedUrl, Upload};
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::{
+    blocking,
+    find::{self, Found, Stamp},
+    insist::{Patience, Stop},
+};
+use crate::job::Job;
+
+/// Files that are announced together: so many, or so many bytes.
+const BATCH_FILES: usize = 100;
+const BATCH_BYTES: u64 = 64 << 20;
+/// Requests to the store at the same time.
+const AT_ONCE: usize = 3;
+/// How often everything is looked through again when the server says that something is missing.
+const ROUNDS: u32 = 3;
+/// How often bytes that arrive damaged are sent again.
+const DAMAGED_MAX: u32 = 3;
+
+/// A file whose digests are known.
+struct Hashed {
+    found: Found,
+    stamp: Stamp,
+    new: NewFile,
+}
+
+/// A set of files on its way.
+pub(super) struct Sending<'a> {
+    kind: Kind,
+    id: String,
+    server: Patience<'a>,
+    /// Where signed addresses lead: well or not for reasons of its own.
+    store: Patience<'a>,
+}
+
+impl<'a> Sending<'a> {
+    pub(super) fn new(job: &'a Job, title: String, kind: Kind, id: String) -> Self {
+        Self { kind, id, server: Patience::new(job, title.clone()), store: Patience::with_store(job, title) }
+    }
+
+    /// Sends all files, and completes the set.
+    pub(super) async fn send(mut self, files: Vec<Found>) -> Result<(), Stop> {
+        let files: Arc<[Found]> = files.into();
+        for _ in 0..ROUNDS {
+            self.send_all(&files).await?;
+            if self.complete().await? {
+                return Ok(());
+            }
+        }
+        Err(Stop::GivenUp(format!(
+            "its files do not arrive: the object store lost some of them {ROUNDS} times"
+        )))
+    }
+
+    /// Whether the server has found everything in its place.
+    async fn complete(&mut self) -> Result<bool, Stop> {
+        loop {
+            match self.server.client().complete_files(self.kind, &self.id, Vec::new()).await {
+                Ok(()) => return Ok(true),
+                // The store lost something, or an earlier runner was cut off: look at all files again.
+                Err(error) if error.code() == Some("incomplete") => {
+                    tracing::warn!(%error, id = self.id, "not all files have arrived: sending what is missing");
+                    return Ok(false);
+                }
+                Err(error) => self.server.meet(&error).await?,
+            }
+        }
+    }
+
+    /// Hashes a batch while the one before it is on its way.
+    async fn send_all(&mut self, files: &Arc<[Found]>) -> Result<(), Stop> {
+        let mut next = hash(files, 0);
+        loop {
+            let hashed = next.await.unwrap_or_else(|error| Err(error.to_string()));
+            let Some((batch, end)) = hashed.map_err(Stop::GivenUp)? else { return Ok(()) };
+            next = hash(files, end);
+            self.send_batch(batch).await?;
+        }
+    }
+
+    /// Sends what the store does not have of a batch. Each round announces what is left, so that addresses that have
+    /// expired are new again and the server learns which parts are there.
+    async fn send_batch(&mut self, mut batch: Vec<Hashed>) -> Result<(), Stop> {
+        let mut damaged = 0;
+        loop {
+            let news: Vec<NewFile> = batch.iter().map(|hashed| hashed.new.clone()).collect();
+            let (kind, id) = (self.kind, self.id.as_str());
+            let announce = async |client: Client| client.announce_files(kind, id, news.clone()).await;
+            let uploads = self.server.insist(announce).await?;
+            batch.retain(|hashed| {
+                uploads.iter().any(|upload| upload.path == hashed.found.path && !upload.done)
+            });
+            let pieces = pieces(&batch, &uploads);
+            if pieces.is_empty() {
+                // All there; the parts of a file are put together when the set is completed.
+                return Ok(());
+            }
+            match self.send_pieces(&mut batch, pieces).await? {
+                None => {}
+                Some(error) if is_damage(&error) => {
+                    damaged += 1;
+                    if damaged == DAMAGED_MAX {
+                        return Err(Stop::GivenUp(format!("its files arrive damaged: {error}")));
+                    }
+                }
+                Some(error) => self.store.meet(&error).await?,
+            }
+        }
+    }
+
+    /// Sends pieces, a few at a time. Answers the first trouble with the network or the store, once nothing is under way.
+    async fn send_pieces(&mut self, batch: &mut [Hashed], pieces: Vec<Piece>) -> Result<Option<Error>, Stop> {
+        let mut left = pieces.into_iter();
+        let mut under_way = JoinSet::new();
+        let mut trouble = None;
+        loop {
+            while trouble.is_none() && under_way.len() < AT_ONCE {
+                let Some(piece) = left.next() else { break };
+                let Hashed { found, stamp, .. } = &batch[piece.file];
+                under_way.spawn_local(put(self.server.client(), found.clone(), *stamp, piece));
+            }
+            let Some(ended) = under_way.join_next().await else { return Ok(trouble) };
+            let broken = |error| Stop::GivenUp(format!("the runner is broken: {error}"));
+            let (piece, sent) = ended.map_err(broken)?;
+            match sent {
+                Ok(etag) => {
+                    self.store.well();
+                    if let Some(part) = piece.part {
+                        batch[piece.file].new.parts[part].etag = Some(etag);
+                    }
+                }
+                Err(Fault::File(reason)) => return Err(Stop::GivenUp(reason)),
+                Err(Fault::Way(error)) => trouble = Some(error),
+            }
+        }
+    }
+}
+
+type Batch = JoinHandle<Result<Option<(Vec<Hashed>, usize)>, String>>;
+
+/// The digests of the next files from `start` on, and where the batch after them starts; `None` after the last.
+fn hash(files: &Arc<[Found]>, start: usize) -> Batch {
+    let files = files.clone();
+    tokio::task::spawn_blocking(move || {
+        let (mut batch, mut bytes, mut at) = (Vec::new(), 0, start);
+        while at < files.len() && batch.len() < BATCH_FILES && bytes < BATCH_BYTES {
+            let hashed = hash_one(&files[at])?;
+            bytes += hashed.stamp.size;
+            batch.push(hashed);
+            at += 1;
+        }
+        Ok((!batch.is_empty()).then_some((batch, at)))
+    })
+}
+
+fn hash_one(found: &Found) -> Result<Hashed, String> {
+    let (file, stamp) = find::open(found)?;
+    let size = stamp.size.cast_signed();
+    let piece = part_size(size).map(i64::cast_unsigned);
+    let known = digests(&file, stamp.size, piece).map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => changed(found),
+        _ => format!("`{}` {}", found.path, find::gone_or(&error)),
+    })?;
+    let mut new = NewFile { path: found.path.clone(), size, sha256: known.sha256, ..NewFile::default() };
+    if piece.is_some() {
+        let pieces = parts(size).zip(known.md5);
+        new.parts = pieces.map(|((_, size), md5)| NewPart { size, md5, etag: None }).collect();
+    } else {
+        new.md5 = known.md5.into_iter().next();
+    }
+    Ok(Hashed { found: found.clone(), stamp, new })
+}
+
+/// A whole file or a part of one, and where it goes.
+struct Piece {
+    /// Place of the file in its batch.
+    file: usize,
+    /// Place of the part in its file.
+    part: Option<usize>,
+    offset: i64,
+    size: i64,
+    put: SignedUrl,
+}
+
+/// What to send until the next announcement: of a file with very many parts only some, so that a runner that is killed
+/// has not sent all of them in vain.
+fn pieces(batch: &[Hashed], uploads: &[Upload]) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for upload in uploads.iter().filter(|upload| !upload.done) {
+        let Some(file) = batch.iter().position(|hashed| hashed.found.path == upload.path) else { continue };
+        if let Some(put) = &upload.put {
+            let size = batch[file].new.size;
+            pieces.push(Piece { file, part: None, offset: 0, size, put: put.clone() });
+        }
+        let most = (upload.parts.len() / 16).max(8);
+        let missing = upload.parts.iter().filter(|part| !part.done).take(most);
+        pieces.extend(missing.filter_map(|part| {
+            let at = usize::try_from(part.number - 1).ok().filter(|at| *at < batch[file].new.parts.len())?;
+            let put = part.put.clone()?;
+            Some(Piece { file, part: Some(at), offset: part.offset, size: part.size, put })
+        }));
+    }
+    pieces
+}
+
+/// What went wrong with a piece.
+enum Fault {
+    /// The file is not what it was.
+    File(String),
+    /// The network, the server or the store.
+    Way(Error),
+}
+
+async fn put(client: Client, found: Found, stamp: Stamp, piece: Piece) -> (Piece, Result<String, Fault>) {
+    let sent = put_unchanged(&client, &found, stamp, &piece).await;
+    (piece, sent)
+}
+
+/// Sends a piece of a file that is the same before and after.
+async fn put_unchanged(client: &Client, found: &Found, stamp: Stamp, piece: &Piece) -> Result<String, Fault> {
+    let file = unchanged(found, stamp).await?;
+    let sent = client.put_signed(&piece.put, file.into(), piece.offset, piece.size).await;
+    unchanged(found, stamp).await?;
+    match sent {
+        Err(Error::Local { cause, .. }) => {
+            Err(Fault::File(format!("`{}` {}", found.path, find::gone_or(&cause))))
+        }
+        sent => sent.map_err(Fault::Way),
+    }
+}
+
+async fn unchanged(found: &Found, stamp: Stamp) -> Result<std::fs::File, Fault> {
+    let (wanted, path) = (found.clone(), found.clone());
+    let (file, now) = blocking(move || find::open(&wanted)).await.map_err(Fault::File)?;
+    if now == stamp { Ok(file) } else { Err(Fault::File(changed(&path))) }
+}
+
+fn changed(found: &Found) -> String {
+    format!(
+        "`{}` changed while it was uploaded: name files when they are whole, and leave them alone",
+        found.path
+    )
+}
+
+/// Whether the store found other bytes than were announced.
+fn is_damage(error: &Error) -> bool {
+    matches!(error.status(), Some(400 | 422))
+}

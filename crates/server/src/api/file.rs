@@ -1,0 +1,206 @@
+//! What checkpoints and artifacts have in common over HTTP: their files, and how both end.
+
+use std::collections::BTreeSet;
+
+use axum::{
+    Json,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use runyard_domain::{FieldErrors, FileSetId, checkpoint::Kind};
+use runyard_engine::{self as engine, Actor, file_set::FileSet};
+use runyard_wire::{
+    Data,
+    file::{AbandonFiles, CompleteFiles, File, Part, PostFiles, SignedUrl, Upload},
+    run::Deleted,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::IntoParams;
+
+use super::{Answer, data};
+use crate::{app::App, error::Problem};
+
+/// Which files.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
+    /// Only these paths.
+    #[serde(default)]
+    #[param(required = false)]
+    path: Vec<String>,
+    /// Paths strictly after this one.
+    #[param(nullable = false)]
+    path_after: Option<String>,
+    /// At most so many; 1000 when nothing was said.
+    #[param(minimum = 0, maximum = 10_000, nullable = false)]
+    limit: Option<i64>,
+}
+
+pub(super) async fn list(
+    app: &App,
+    actor: &Actor,
+    kind: Kind,
+    id: FileSetId,
+    wanted: Wanted,
+) -> Answer<Vec<File>> {
+    let wanted = engine::file_set::WantedFiles {
+        paths: wanted.path,
+        path_after: wanted.path_after,
+        limit: wanted.limit.unwrap_or(1000),
+    };
+    let files = engine::file_set::files(&app.engine, actor, kind, id, wanted).await?;
+    let shown = files.into_iter().map(|(file, signed)| File {
+        path: file.path,
+        size: file.size,
+        sha256: file.sha256,
+        url: signed.map(|signed| reference(app, signed.url)),
+    });
+    data(shown.collect())
+}
+
+/// Leads to the bytes. Nobody may keep where: the address expires.
+pub(super) async fn read(
+    app: &App,
+    actor: &Actor,
+    kind: Kind,
+    id: FileSetId,
+    path: String,
+) -> Result<Response, Problem> {
+    let signed = engine::file_set::file(&app.engine, actor, kind, id, path).await?;
+    let headers =
+        [(header::LOCATION, reference(app, signed.url)), (header::CACHE_CONTROL, "no-store".to_owned())];
+    Ok((StatusCode::FOUND, headers).into_response())
+}
+
+pub(super) async fn announce(
+    app: &App,
+    actor: Actor,
+    kind: Kind,
+    id: FileSetId,
+    body: PostFiles,
+) -> Answer<Vec<Upload>> {
+    let files = body.files.into_iter().map(|file| engine::file_set::NewFile {
+        path: file.path,
+        size: file.size,
+        md5: file.md5,
+        sha256: file.sha256,
+        parts: file
+            .parts
+            .into_iter()
+            .map(|part| engine::file_set::NewPart { size: part.size, md5: part.md5, etag: part.etag })
+            .collect(),
+    });
+    let files = files.collect();
+    let announce =
+        move |engine| async move { engine::file_set::upload(&engine, &actor, kind, id, files).await };
+    let uploads = app.command(announce).await?;
+    data(uploads.into_iter().map(|upload| wire(app, upload)).collect())
+}
+
+pub(super) async fn complete(
+    app: &App,
+    actor: Actor,
+    kind: Kind,
+    id: FileSetId,
+    body: CompleteFiles,
+) -> Result<FileSet, Problem> {
+    let etags = body.files.into_iter().map(|file| (file.path, file.etags)).collect();
+    let complete =
+        move |engine| async move { engine::file_set::complete(&engine, &actor, kind, id, etags).await };
+    app.command(complete).await
+}
+
+pub(super) async fn abandon(
+    app: &App,
+    actor: Actor,
+    kind: Kind,
+    id: FileSetId,
+    body: AbandonFiles,
+) -> Result<FileSet, Problem> {
+    let abandon =
+        move |engine| async move { engine::file_set::abandon(&engine, &actor, kind, id, body.reason).await };
+    app.command(abandon).await
+}
+
+pub(super) async fn delete(app: &App, actor: Actor, kind: Kind, id: FileSetId) -> Answer<Deleted> {
+    let delete = move |engine| async move { engine::file_set::delete(&engine, &actor, kind, id).await };
+    let freed_bytes = app.command(delete).await?;
+    data(Deleted { id: id.to_string(), freed_bytes })
+}
+
+/// The fields that were selected of each; `None`: all.
+pub(super) fn show<T: Serialize>(
+    all: impl Iterator<Item = T>,
+    fields: Option<&BTreeSet<String>>,
+) -> Result<Json<Data<Vec<Value>>>, Problem> {
+    let one = |thing: T| {
+        let mut value = serde_json::to_value(thing)?;
+        if let (Some(fields), Some(object)) = (fields, value.as_object_mut()) {
+            object.retain(|name, _| fields.contains(name));
+        }
+        Ok(value)
+    };
+    let shown: serde_json::Result<Vec<Value>> = all.map(one).collect();
+    data(shown.map_err(|error| Problem::fault(format!("cannot write a list: {error}")))?)
+}
+
+/// What `select` asks for; `None`: all fields.
+pub(super) fn selected(
+    errors: &mut FieldErrors,
+    kind: Kind,
+    known: &[&str],
+    names: Vec<String>,
+) -> Option<BTreeSet<String>> {
+    for name in names.iter().filter(|name| *name != "*" && !known.contains(&name.as_str())) {
+        let name: String = name.chars().take(80).collect();
+        let (kind, known) = (kind.plural(), known.join(", "));
+        errors.add("select", format!("`{name}` is no field of {kind}: the fields are {known}"));
+    }
+    let all = names.is_empty() || names.iter().any(|name| name == "*");
+    (!all).then(|| names.into_iter().collect())
+}
+
+/// A status that lists know.
+pub(super) fn status(word: &str) -> Result<engine::file_set::Status, String> {
+    use engine::file_set::Status;
+    Status::LISTED.into_iter().find(|status| status.word() == word).ok_or_else(|| {
+        let word: String = word.chars().take(80).collect();
+        format!("`{word}` is not a status: the statuses are incomplete, complete")
+    })
+}
+
+/// An address on this server as a path: whoever asks reaches the server by a name of their own.
+fn reference(app: &App, url: String) -> String {
+    let own = app.engine.options.url.get().map_or("", |own| own.trim_end_matches('/'));
+    match url.strip_prefix(own) {
+        Some(path) if path.starts_with('/') => path.to_owned(),
+        _ => url,
+    }
+}
+
+fn wire(app: &App, upload: engine::file_set::Upload) -> Upload {
+    let signed = |signed: runyard_objects::Signed| SignedUrl {
+        url: reference(app, signed.url),
+        method: signed.method.to_owned(),
+        headers: signed.headers,
+        expires_at: signed.expires_at.0,
+    };
+    Upload {
+        path: upload.path,
+        done: upload.done,
+        put: upload.put.map(signed),
+        upload_id: upload.upload,
+        parts: upload
+            .parts
+            .into_iter()
+            .map(|part| Part {
+                number: part.number,
+                offset: part.offset,
+                size: part.size,
+                done: part.put.is_none(),
+                put: part.put.map(signed),
+            })
+            .collect(),
+    }
+}

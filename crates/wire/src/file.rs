@@ -1,0 +1,138 @@
+//! The files of checkpoints and artifacts: announced, sent straight to where objects are, completed, read.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Announces files, and asks where to send them. May be repeated, also to get new addresses; then `done` says what
+/// need not be sent again.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PostFiles {
+    /// 1 to 1,000 files; a checkpoint or artifact has at most 100,000.
+    pub files: Vec<NewFile>,
+}
+
+/// A file to send.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewFile {
+    /// Relative to the folder, with `/`.
+    pub path: String,
+    /// Bytes: at most 5 TiB.
+    #[schema(minimum = 0)]
+    pub size: i64,
+    /// Hex MD5 of the bytes; may be left out when there are parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub md5: Option<String>,
+    /// Hex SHA-256 of the bytes.
+    pub sha256: String,
+    /// Of a file above 64 MiB: its parts of 32 MiB (of twice that and so on, where there would be more than 10,000),
+    /// only the last one smaller.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<NewPart>,
+}
+
+/// A part of a file to send.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPart {
+    /// Bytes.
+    #[schema(minimum = 1)]
+    pub size: i64,
+    /// Hex MD5 of these bytes.
+    pub md5: String,
+    /// The `ETag` that was answered when the part was sent. The server keeps it, so that a sender that starts again
+    /// learns that this part is `done`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+}
+
+/// Where to send a file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Upload {
+    /// The file.
+    pub path: String,
+    /// It is stored: send nothing.
+    pub done: bool,
+    /// Where to send it, unless it is done or has parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put: Option<SignedUrl>,
+    /// The upload that the parts belong to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload_id: Option<String>,
+    /// Where to send the parts, of a file that has them and is not done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+}
+
+/// Where to send a part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Part {
+    /// Its number, from 1.
+    pub number: i64,
+    /// Where it starts in the file.
+    pub offset: i64,
+    /// Bytes.
+    pub size: i64,
+    /// The server knows its `ETag`: send nothing.
+    pub done: bool,
+    /// Where to send it, unless it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put: Option<SignedUrl>,
+}
+
+/// A request that whoever has it may make until it expires. No token belongs to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SignedUrl {
+    /// Where to. One that begins with `/` is a path of the server that was asked.
+    pub url: String,
+    /// `GET` or `PUT`.
+    pub method: String,
+    /// Headers that must be sent with exactly these values.
+    pub headers: Vec<(String, String)>,
+    /// Refused from then on: epoch milliseconds.
+    pub expires_at: i64,
+}
+
+/// Says that everything was sent.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CompleteFiles {
+    /// The `ETag`s of files that went in parts. Other files, and files whose `ETag`s the server has, may be left out.
+    #[serde(default)]
+    pub files: Vec<SentFile>,
+}
+
+/// A file that was sent.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SentFile {
+    /// The file.
+    pub path: String,
+    /// The `ETag` of each part, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub etags: Vec<String>,
+}
+
+/// Gives an upload up.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AbandonFiles {
+    /// Why, for people: 1 to 1,000 characters.
+    pub reason: String,
+}
+
+/// A file of a checkpoint or an artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct File {
+    /// Relative to the folder, with `/`.
+    pub path: String,
+    /// Bytes.
+    pub size: i64,
+    /// Hex SHA-256 of the bytes.
+    pub sha256: String,
+    /// Where to read it for the next hour, ranges included; absent while the upload is incomplete. One that begins with
+    /// `/` is a path of the server that was asked. No token belongs to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}

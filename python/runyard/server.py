@@ -1,0 +1,177 @@
+"""The server as a program of a job needs it: reads checkpoints, and waits for a server that is away."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import socket
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any, Callable, Dict, Optional, TypeVar
+
+from .exceptions import ServerError
+
+_CHUNK = 1 << 20
+_TIMEOUT_S = 60.0
+_PAUSE_MAX_S = 5.0
+# A server that is being moved may be away for long; a program that waits loses less than one that fails.
+_PATIENCE_S = 3600.0
+
+T = TypeVar("T")
+
+
+class NotFound(Exception):
+    """The server has no such thing."""
+
+
+class _Expired(Exception):
+    """An address that was signed for a while is used too late."""
+
+
+class Server:
+    """Speaks to the server with the token of the job."""
+
+    def __init__(self, url: str, token: str, patience_s: float = _PATIENCE_S, address_file: Optional[str] = None):
+        self._url = url.rstrip("/")
+        self._token = token
+        self._patience_s = patience_s
+        self._address_file = address_file
+
+    @classmethod
+    def of_job(cls) -> "Server":
+        """The server that this job reports to."""
+        env = os.environ
+        return cls(env["RUNYARD_URL"], env["RUNYARD_TOKEN"], address_file=env.get("RUNYARD_SERVER_FILE"))
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The `data` of `GET /api/v2{path}`. `NotFound` for 404."""
+        encoded = urllib.parse.urlencode(query)
+        address = f"/api/v2{path}" + (f"?{encoded}" if encoded else "")
+
+        def ask() -> Any:
+            request = urllib.request.Request(self._url + address)
+            request.add_header("authorization", f"Bearer {self._token}")
+            with _open(request) as answer:
+                return json.loads(answer.read())["data"]
+
+        return self._insist(ask)
+
+    def download(self, files: Callable[[], Dict[str, Dict[str, Any]]], folder: Path) -> None:
+        """Brings all files into `folder`, each verified; goes on where an earlier download ended. `files` says anew
+        where each can be read, since addresses expire."""
+        known = files()
+        for path in sorted(known):
+            target = folder.joinpath(*_parts(path))
+            target.parent.mkdir(parents=True, exist_ok=True)
+
+            def bring() -> None:
+                nonlocal known
+                try:
+                    _bring(self._absolute(known[path]["url"]), known[path], target)
+                except _Expired:
+                    known = files()
+                    _bring(self._absolute(known[path]["url"]), known[path], target)
+
+            self._insist(bring)
+
+    def _absolute(self, url: str) -> str:
+        return self._url + url if url.startswith("/") else url
+
+    def _insist(self, call: Callable[[], T]) -> T:
+        """Tries again, for long, whatever may be better later."""
+        pause, until = 0.1, time.monotonic() + self._patience_s
+        while True:
+            try:
+                return call()
+            except urllib.error.HTTPError as error:
+                if error.code == 404:
+                    raise NotFound(_said(error)) from None
+                if error.code not in (429, 500, 502, 503, 504):
+                    raise ServerError(f"the server refuses ({error.code}): {_said(error)}") from None
+                problem: Exception = error
+            except _Expired as error:
+                raise ServerError(f"the server refuses a file: {error}") from None
+            # Not every OSError: a full disk is not worth waiting for.
+            except (urllib.error.URLError, http.client.HTTPException, ConnectionError, socket.timeout) as error:
+                problem = error
+            if time.monotonic() + pause > until:
+                raise ServerError(f"the server at {self._url} cannot be used: {problem}") from problem
+            time.sleep(pause)
+            pause = min(2 * pause, _PAUSE_MAX_S)
+            self._find_again()
+
+    def _find_again(self) -> None:
+        """A server that was started again on this machine may be elsewhere: a file says where."""
+        try:
+            with open(self._address_file or "", encoding="utf-8") as file:
+                self._url = json.load(file)["url"].rstrip("/")
+        except (OSError, ValueError, KeyError):
+            pass
+
+
+def _open(request: urllib.request.Request) -> Any:
+    host = (urllib.parse.urlsplit(request.full_url).hostname or "").lower()
+    if host == "localhost" or host == "::1" or host.startswith("127."):
+        # What is on this machine is never asked through a proxy.
+        return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=_TIMEOUT_S)
+    return urllib.request.urlopen(request, timeout=_TIMEOUT_S)
+
+
+def _said(error: urllib.error.HTTPError) -> str:
+    body = error.read(4096)
+    try:
+        return str(json.loads(body)["error"])
+    except (ValueError, KeyError, TypeError):
+        return body.decode(errors="replace")[:200] or str(error.reason)
+
+
+def _parts(path: str) -> "list[str]":
+    parts = path.split("/")
+    if not path or any(part in ("", ".", "..") or "\0" in part for part in parts):
+        raise ServerError(f"the server names a file {path!r}, which would be outside of its folder")
+    return parts
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for chunk in iter(lambda: file.read(_CHUNK), b""):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _bring(url: str, known: Dict[str, Any], target: Path) -> None:
+    """Brings one file, unless it is there; what came before is kept and only the rest is asked for."""
+    size, sha256 = known["size"], known["sha256"]
+    if target.is_file() and target.stat().st_size == size and _digest(target) == sha256:
+        return
+    partial = target.with_name(target.name + ".partial")
+    have = partial.stat().st_size if partial.exists() else 0
+    if have > size:
+        partial.unlink()
+        have = 0
+    if have < size or size == 0:
+        request = urllib.request.Request(url)
+        if have:
+            request.add_header("range", f"bytes={have}-")
+        try:
+            with _open(request) as answer, open(partial, "ab") as file:
+                if have and answer.status != 206:
+                    file.truncate(0)
+                for chunk in iter(lambda: answer.read(_CHUNK), b""):
+                    file.write(chunk)
+        except urllib.error.HTTPError as error:
+            if error.code == 403:
+                raise _Expired(_said(error)) from None
+            raise
+    if partial.stat().st_size < size:
+        raise ConnectionError(f"{target.name} arrived only in part")
+    if _digest(partial) != sha256:
+        partial.unlink()
+        raise ConnectionError(f"{target.name} arrived damaged")
+    partial.replace(target)
