@@ -29,7 +29,7 @@ pub(crate) fn draw(chart: &Chart, series: &Series, width: usize, height: usize, 
     let scale = |value: &Option<f64>| {
         value.filter(|value| !log || *value > 0.0).map(|v| if log { v.log10() } else { v })
     };
-    let below = log.then(|| series.min.iter().flatten().filter(|value| **value <= 0.0).count()).unwrap_or(0);
+    let below = if log { series.min.iter().flatten().filter(|value| **value <= 0.0).count() } else { 0 };
     let values = || series.min.iter().chain(&series.max).chain(&series.last).filter_map(scale);
     let mut text = series.tag.clone();
     if log {
@@ -124,8 +124,11 @@ impl Canvas {
 
     fn lines(&self) -> impl Iterator<Item = String> {
         self.cells.chunks(self.columns).map(|row| {
-            let line: String = row.iter().filter_map(|dots| char::from_u32(0x2800 + dots)).collect();
-            line.trim_end_matches('\u{2800}').to_owned()
+            let signs = row.iter().map(|dots| match dots {
+                0 => ' ',
+                dots => char::from_u32(0x2800 + dots).unwrap_or(' '),
+            });
+            signs.collect::<String>().trim_end().to_owned()
         })
     }
 }
@@ -177,10 +180,7 @@ mod tests {
         let text = drawn(&values, 23, 3, false);
         assert!(text.contains("4 of 20 points are NaN or infinite: not drawn"), "{text}");
         let row = text.lines().nth(2).unwrap();
-        assert!(
-            row.contains("⠤⠤⠤⠤\u{2800}\u{2800}⠤⠤⠤⠤") || row.contains("⠒⠒⠒⠒\u{2800}\u{2800}⠒⠒⠒⠒"),
-            "{row}"
-        );
+        assert!(row.contains("⠤⠤⠤⠤  ⠤⠤⠤⠤") || row.contains("⠒⠒⠒⠒  ⠒⠒⠒⠒"), "{row}");
     }
 
     #[test]

@@ -28,9 +28,12 @@ CREATE TABLE metric_series (
     last           BLOB NOT NULL,
     tail_seqs      BLOB NOT NULL,
     tail           BLOB NOT NULL,
-    PRIMARY KEY (run_id, series),
-    UNIQUE (run_id, tag, epoch)
+    PRIMARY KEY (run_id, series)
 );
+
+-- Finds the series of tags without reading their tails. One series per tag and epoch: writers of a run wait for each
+-- other at its row in metric_runs.
+CREATE INDEX metric_series_tag ON metric_series (run_id, tag, epoch, series, min_step);
 
 -- What was written last, a row per write, whatever its tags: a write to hundreds of series costs one row. Folded into
 -- the series when it is full. `series` holds the series and the number of points of each group in turn.

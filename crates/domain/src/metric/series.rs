@@ -132,13 +132,29 @@ impl Summary {
         }
     }
 
+    /// Takes in one point, written after those that it has.
+    fn take(&mut self, x: i64, order: i64, value: f64) {
+        self.count += 1;
+        let finite = value.is_finite();
+        if finite {
+            self.min = Some(self.min.map_or(value, |min| min.min(value)));
+            self.max = Some(self.max.map_or(value, |max| max.max(value)));
+        } else {
+            self.gaps += 1;
+        }
+        if (x, order) >= (self.last_x, self.order) {
+            (self.last, self.last_x, self.order) = (finite.then_some(value), x, order);
+        }
+    }
+
     /// Of points in the order in which they were written; `None`: there are none.
     pub fn of_points(points: &[Point], axis: Axis, order: i64) -> Option<Self> {
-        let mut all: Option<Self> = None;
-        for point in points {
-            add(&mut all, Self::of(axis.of(point), order, point.value.as_f64()));
+        let (first, rest) = points.split_first()?;
+        let mut all = Self::of(axis.of(first), order, first.value.as_f64());
+        for point in rest {
+            all.take(axis.of(point), order, point.value.as_f64());
         }
-        all
+        Some(all)
     }
 
     /// Takes in what `other` stands for; where both end at one place and in one order, the other one is later.
@@ -187,8 +203,10 @@ impl Buckets {
 
     /// Takes in a point, unless it is outside.
     pub fn add(&mut self, x: i64, order: i64, value: f64) {
-        if let Some(index) = self.grid.index(x) {
-            add(&mut self.buckets[index], Summary::of(x, order, value));
+        let Some(index) = self.grid.index(x) else { return };
+        match &mut self.buckets[index] {
+            Some(bucket) => bucket.take(x, order, value),
+            empty => *empty = Some(Summary::of(x, order, value)),
         }
     }
 

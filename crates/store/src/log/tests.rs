@@ -36,7 +36,7 @@ async fn start_of_line(db: &Db, n: u8, line: i64) -> Option<i64> {
 
 /// Appends `line 0001` and so on, in chunks that cut lines, with a cap.
 async fn print_lines(db: &Db, n: u8, lines: std::ops::Range<i64>, chunk: usize, cap: i64) {
-    let text: String = lines.clone().map(|i| format!("line {i:04}\n")).collect();
+    let text: String = lines.clone().fold(String::new(), |all, i| all + &format!("line {i:04}\n"));
     let mut offset = lines.start * 10;
     for bytes in text.as_bytes().chunks(chunk) {
         let (at, chunk) = (offset, bytes.to_vec());
