@@ -123,7 +123,12 @@ async fn join(engine: &Engine, set: &FileSet, file: &File) -> Result<bool> {
         (1..).zip(file.parts.iter().filter_map(|part| part.etag.clone())).collect();
     match engine.objects.complete_multipart(&object, upload, &parts).await {
         Ok(()) => Ok(engine.objects.size(&object).await? == Some(file.size.cast_unsigned())),
-        Err(ObjectsError::NoUpload { .. } | ObjectsError::InvalidPart(_)) => {
+        Err(ObjectsError::NoUpload { .. }) => {
+            let (id, file) = (set.id, file.clone());
+            engine.db.write(move |tx| Ok::<_, Error>(rows::lose_upload(tx, id, &file)?)).await?;
+            Ok(false)
+        }
+        Err(ObjectsError::InvalidPart(_)) => {
             // Parts that are not what was said are sent once more.
             let (id, mut file) = (set.id, file.clone());
             file.parts.iter_mut().for_each(|part| part.etag = None);

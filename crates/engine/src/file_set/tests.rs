@@ -323,6 +323,14 @@ async fn a_large_file_goes_in_parts_that_are_remembered_and_begins_anew_when_its
     let named = |etags: Vec<String>| vec![(large().path, etags)];
     let complete = async |etags| complete(&yard.engine, &actor, set.kind, set.id, named(etags)).await;
     assert_eq!(code(complete(etags[..2].to_vec()).await).0, "invalid", "an ETag for each part");
+    yard.engine.objects.abort_multipart(&path, &upload).await.unwrap();
+    assert_eq!(code(complete(etags).await).0, "incomplete", "the upload is lost once more");
+    let last = yard.announce(&actor, &set, &[large()]).await.unwrap().remove(0);
+    assert!(last.parts.iter().all(|part| part.put.is_some()), "all parts are sent again");
+    let mut etags = Vec::new();
+    for number in 1..=3 {
+        etags.push(send_part(&yard, &set, last.upload.as_deref().unwrap(), number).await);
+    }
     assert_eq!(complete(etags).await.unwrap().status, Status::Complete);
     assert_eq!(yard.engine.objects.size(&path).await.unwrap(), Some(70 << 20));
     assert_eq!(yard.objects().await, [path]);

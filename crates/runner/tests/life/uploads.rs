@@ -37,8 +37,8 @@ fn a_checkpoint_is_there_while_the_program_goes_on() {
     assert_eq!(set.new["global_step"], 10);
     assert_eq!(set.new["run_id"], bench.spec.run_id.to_string());
     assert_eq!(set.new["path"], "output/checkpoints/10");
-    // The line of the metric has 52 bytes.
-    assert_eq!(set.new["source_key"], format!("{}:52", bench.spec.job_id));
+    // The line of the metric has 49 bytes.
+    assert_eq!(set.new["source_key"], format!("{}:49", bench.spec.job_id));
     assert_eq!(state.exit.clone().unwrap().reason, Reason::Completed);
     assert_eq!(state.text(runyard_domain::job::Stream::Logs), "named\nwent on\n");
 }

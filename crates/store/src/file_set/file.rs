@@ -150,6 +150,16 @@ pub fn set_upload(
     Ok(changed > 0)
 }
 
+/// An upload is gone with all of its parts: the next one begins anew.
+pub fn lose_upload(tx: &mut Tx, set: FileSetId, file: &File) -> Result<(), Error> {
+    let told_nothing = file.parts.iter().map(|part| Part { etag: None, ..part.clone() });
+    tx.execute(
+        "UPDATE files SET upload = NULL, parts = $4 WHERE file_set_id = $1 AND path = $2 AND upload = $3",
+        params![set, file.path.as_str(), file.upload.clone(), parts(&told_nothing.collect::<Vec<_>>())?],
+    )?;
+    Ok(())
+}
+
 /// Writes what is known of a file's parts.
 pub fn set_parts(tx: &mut Tx, set: FileSetId, file: &File) -> Result<(), Error> {
     tx.execute(

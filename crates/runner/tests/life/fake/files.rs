@@ -130,19 +130,19 @@ impl Set {
     fn announce(&mut self, id: &str, file: NewFile) -> Upload {
         let path = file.path.clone();
         let again = self.announced.insert(path.clone(), file.clone()).is_some();
-        let put = |part: i64| SignedUrl {
+        let put = |part: i64, size: i64| SignedUrl {
             url: format!("/objects/{id}/{part}/{path}"),
             method: "PUT".into(),
-            headers: Vec::new(),
+            headers: vec![("content-length".into(), size.to_string())],
             expires_at: 0,
         };
         let stored = self.stored.get(&path).is_some_and(|bytes| bytes.len() as i64 == file.size);
         let done = again && stored;
-        let whole = (!done && file.parts.is_empty()).then(|| put(0));
+        let whole = (!done && file.parts.is_empty()).then(|| put(0, file.size));
         let (mut parts, mut offset) = (Vec::new(), 0);
         for (number, part) in (1..).zip(&file.parts) {
             let there = self.parts.contains_key(&(path.clone(), number));
-            let put = (!there).then(|| put(number));
+            let put = (!there).then(|| put(number, part.size));
             parts.push(Part { number, offset, size: part.size, done: there, put });
             offset += part.size;
         }
