@@ -49,8 +49,13 @@ pub(crate) fn run_duration(run: &Run, now: i64) -> String {
     }
 }
 
-/// `train 12/60 epochs (20%)`.
+/// `train 12/60 epochs (20%), 2.5 epochs/s, 3m 05s left`.
 pub(crate) fn progress(progress: &Progress) -> String {
+    format!("{}{}", how_far(progress), pace(progress))
+}
+
+/// `train 12/60 epochs (20%)`.
+pub(crate) fn how_far(progress: &Progress) -> String {
     let percent = ratio(progress).map_or_else(String::new, |ratio| format!(" ({:.0}%)", ratio * 100.0));
     let Progress { operation, units, .. } = progress;
     let text = format!(
@@ -58,7 +63,7 @@ pub(crate) fn progress(progress: &Progress) -> String {
         number(&progress.value.clone().into()),
         number(&progress.final_value.clone().into())
     );
-    format!("{}{percent}{}", text.trim_end(), pace(progress))
+    format!("{}{percent}", text.trim_end())
 }
 
 /// `, 2.5 epochs/s, 3m 05s left`, as far as it is known and goes on.
@@ -87,7 +92,7 @@ pub(crate) fn brief(own: &Progress) -> String {
             let left = time::duration((left * 1000.0) as i64);
             format!("{} {:.0}%, {left} left", own.operation, ratio * 100.0)
         }
-        _ => progress(own),
+        _ => how_far(own),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `runyard ls`.
 
 use runyard_client::run::Filter;
+use runyard_domain::run::Status;
 use runyard_wire::run::Run;
 
 use crate::{
@@ -47,7 +48,9 @@ fn pattern(text: &str) -> String {
 }
 
 fn row(run: &Run, now: i64) -> Vec<Cell> {
-    let progress = run.progress.as_deref().and_then(<[_]>::first).map(show::brief).unwrap_or_default();
+    let ended = run.status.is_some_and(Status::is_terminal);
+    let progress = if ended { show::how_far } else { show::brief };
+    let progress = run.progress.as_deref().and_then(<[_]>::first).map(progress).unwrap_or_default();
     let labels = run.labels.iter().flatten().map(|(key, value)| format!("{key}={value}"));
     vec![
         address::short(run.id.as_deref().unwrap_or_default()).into(),

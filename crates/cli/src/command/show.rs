@@ -71,7 +71,8 @@ fn facts(run: &Run) -> Vec<Vec<Cell>> {
         fact("", show::exit_text(&exit).into());
     }
     for progress in run.progress.iter().flatten() {
-        fact("progress", show::progress(progress).into());
+        let shown = if run.status.is_some_and(Status::is_terminal) { show::how_far } else { show::progress };
+        fact("progress", shown(progress).into());
     }
     if let Some(at) = run.created_at {
         fact("created", format!("{} by {}", time::moment(at), run.user_id.as_deref().unwrap_or("?")).into());
