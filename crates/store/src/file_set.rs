@@ -1,4 +1,4 @@
-//! Checkpoints and artifacts: rows of sets, and the filters of their list. Their files are in [`file`].
+//! Checkpoints and artifacts: rows of sets, and the filters of their list. Their files are in `file.rs`.
 
 use runyard_domain::{
     FileSetId, JobId, Millis, ProjectId, RunId,
