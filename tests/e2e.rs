@@ -10,6 +10,8 @@ mod bad_job;
 mod bad_request;
 #[path = "e2e/blueprint.rs"]
 mod blueprint;
+#[path = "e2e/checkpoints.rs"]
+mod checkpoints;
 #[path = "e2e/deleting.rs"]
 mod deleting;
 #[path = "e2e/digits.rs"]

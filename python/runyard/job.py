@@ -128,7 +128,14 @@ class JobCheckpointManager(CheckpointManager):
 
     def _bring(self, id: str, folder: Path) -> None:
         def files() -> Dict[str, Dict[str, Any]]:
-            return {file["path"]: file for file in self._ask().get(f"/checkpoints/{id}/files")}
+            found: Dict[str, Dict[str, Any]] = {}
+            after: Dict[str, Any] = {}
+            while True:
+                page = self._ask().get(f"/checkpoints/{id}/files", limit=1000, **after)
+                if not page:
+                    return found
+                found.update((file["path"], file) for file in page)
+                after = {"path_after": page[-1]["path"]}
 
         folder.mkdir(parents=True, exist_ok=True)
         try:

@@ -8,6 +8,7 @@ import re
 import tempfile
 import threading
 import unittest
+import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from unittest import mock
@@ -170,8 +171,10 @@ class FakeServer:
             return self.json(request, 200, {"data": [checkpoint] if self.status == "complete" else []})
         if request.path == "/api/v2/checkpoints/c-1":
             return self.json(request, 200, {"data": checkpoint})
-        if request.path == "/api/v2/checkpoints/c-1/files":
-            return self.json(request, 200, {"data": [self.file(path) for path in self.files]})
+        if request.path.startswith("/api/v2/checkpoints/c-1/files?"):
+            after = urllib.parse.parse_qs(request.path.split("?")[1]).get("path_after", [""])[0]
+            page = [path for path in sorted(self.files) if path > after][:2]
+            return self.json(request, 200, {"data": [self.file(path) for path in page]})
         return self.json(request, 404, {"error": "not found"})
 
     def file(self, path):
@@ -262,7 +265,7 @@ class FromServer(Case):
     def test_an_address_that_has_expired_is_asked_for_again(self):
         self.server.troubles = [403]
         self.loaded()
-        listed = [asked for asked in self.server.asked if asked[0].endswith("/files")]
+        listed = [asked for asked in self.server.asked if asked[0].endswith("/files?limit=1000")]
         self.assertEqual(len(listed), 2)
 
     def test_a_server_that_is_busy_is_waited_for(self):

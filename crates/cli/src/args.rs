@@ -6,7 +6,9 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::output::Format;
 
+pub(crate) mod artifact;
 pub(crate) mod blueprint;
+pub(crate) mod checkpoint;
 pub(crate) mod project;
 pub(crate) mod run;
 pub(crate) mod server;
@@ -72,6 +74,16 @@ pub(crate) enum Command {
     Events(run::Events),
     /// Show the metrics of a run: the newest of each tag, or all points of some tags
     Metrics(run::Metrics),
+    /// List the checkpoints of a run, newest first
+    Checkpoints(checkpoint::Checkpoints),
+    /// Checkpoints: download, delete
+    #[command(subcommand)]
+    Checkpoint(checkpoint::Checkpoint),
+    /// List the artifacts of a run, newest first
+    Artifacts(artifact::Artifacts),
+    /// Artifacts: download
+    #[command(subcommand)]
+    Artifact(artifact::Artifact),
     /// Stop runs: SIGTERM now, SIGKILL after the grace
     Stop(run::Stop),
     /// Start a run that has ended once more

@@ -8,7 +8,9 @@ use crate::{
     failure::Failure,
 };
 
+mod artifact;
 mod blueprint;
+mod checkpoint;
 mod confirm;
 mod doctor;
 mod events;
@@ -49,6 +51,10 @@ async fn speak(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Logs(args) => logs::run(context, args).await,
         Command::Events(args) => events::run(context, args).await,
         Command::Metrics(args) => metrics::run(context, args).await,
+        Command::Checkpoints(args) => checkpoint::list(context, args).await,
+        Command::Checkpoint(args) => checkpoint::run(context, args).await,
+        Command::Artifacts(args) => artifact::list(context, args).await,
+        Command::Artifact(args) => artifact::run(context, args).await,
         Command::Stop(args) => stop::run(context, args).await,
         Command::Restart(args) => restart::run(context, args).await,
         Command::Rm(args) => rm::run(context, args).await,

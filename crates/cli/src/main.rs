@@ -11,6 +11,7 @@ mod follow;
 mod output;
 mod place;
 mod plot;
+mod pull;
 mod show;
 mod source;
 mod submission;

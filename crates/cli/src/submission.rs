@@ -57,7 +57,7 @@ pub(crate) async fn submit(context: &Context, args: submit::Submit) -> Result<Ru
             max_run_time_s: args.max_run_time,
             retries: args.retries,
             retry_on: args.retry_on,
-            checkpoints: None,
+            checkpoints: args.keep.retention(),
         }),
         executor: None,
         priority: args.priority,

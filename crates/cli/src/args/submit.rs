@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use runyard_domain::{job::RetryOn, resources::Gpu};
 
-use super::value;
+use super::{checkpoint::Keep, value};
 use crate::time;
 
 pub(crate) const EXAMPLE: &str = "Example:
@@ -53,6 +53,8 @@ pub(crate) struct Submit {
     /// After which failures: failed, oom, lost [default: all three]
     #[arg(long, value_name = "WORDS", value_delimiter = ',', value_parser = value::retry_on, requires = "retries")]
     pub(crate) retry_on: Option<Vec<RetryOn>>,
+    #[command(flatten)]
+    pub(crate) keep: Keep,
     /// Label; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = value::pair)]
     pub(crate) labels: Vec<(String, String)>,

@@ -2,7 +2,14 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use runyard_domain::{job::RetryOn, quantity::Quantity, resources::Gpu, run::Status};
+use runyard_domain::{
+    checkpoint::{KeepBest, Mode},
+    job::RetryOn,
+    metric,
+    quantity::Quantity,
+    resources::Gpu,
+    run::Status,
+};
 
 /// A Kubernetes quantity, kept as it was written.
 pub(super) fn quantity(text: &str) -> Result<String, String> {
@@ -64,6 +71,23 @@ pub(super) fn retry_on(text: &str) -> Result<RetryOn, String> {
     }
 }
 
+/// `TAG:min`, `TAG:max:3`.
+pub(super) fn keep_best(text: &str) -> Result<KeepBest, String> {
+    let wrong = || format!("`{text}` is no TAG:min or TAG:max, with :N behind it to keep N");
+    let (rest, count) = match text.rsplit_once(':').map(|(rest, count)| (rest, count.parse())) {
+        Some((_, Ok(..1))) => return Err(wrong()),
+        Some((rest, Ok(count))) => (rest, count),
+        _ => (text, 1),
+    };
+    let (tag, mode) = match rest.rsplit_once(':') {
+        Some((tag, "min")) => (tag, Mode::Min),
+        Some((tag, "max")) => (tag, Mode::Max),
+        _ => return Err(wrong()),
+    };
+    metric::check_tag(tag).map_err(|error| error.to_string())?;
+    Ok(KeepBest { tag: tag.to_owned(), mode, count })
+}
+
 /// A status, with or without `run_` or `job_` before it.
 pub(super) fn status(text: &str) -> Result<Status, String> {
     [text.to_owned(), format!("job_{text}"), format!("run_{text}")]
@@ -91,6 +115,17 @@ mod tests {
         for text in ["A100", "0", "A100:0", ":1", "-1", "A100:x", "2000"] {
             assert!(gpu_of(text).unwrap_err().contains("TYPE:COUNT"), "{text}");
         }
+    }
+
+    #[test]
+    fn the_best_are_kept_by_a_tag_that_may_have_colons() {
+        let best = |tag: &str, mode, count| Ok(KeepBest { tag: tag.into(), mode, count });
+        assert_eq!(keep_best("val/loss:min"), best("val/loss", Mode::Min, 1));
+        assert_eq!(keep_best("val:acc:max:3"), best("val:acc", Mode::Max, 3));
+        for text in ["val/loss", "val/loss:low", "val/loss:min:0", "val/loss:3", "min", ""] {
+            assert!(keep_best(text).unwrap_err().contains("TAG:min"), "{text}");
+        }
+        assert!(keep_best(":min").unwrap_err().contains("the tag is empty"));
     }
 
     #[test]
