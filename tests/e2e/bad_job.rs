@@ -21,7 +21,7 @@ fn a_record_that_is_none_is_skipped_and_told_in_the_log_with_its_place() {
     let id = server.submit(&[], script);
     assert_eq!(server.wait_for_end(&id), Status::JobCompleted, "the program is not to blame");
     let output = server.output(&id);
-    for said in ["`abc`", "must be a number", "a list", "no JSON", "artifact", "tag"] {
+    for said in ["`abc`", "must be a number", "a list", "no JSON", "field `path`", "tag"] {
         let quoted = said.replace('`', "\"");
         assert!(output.contains(&quoted) || output.contains(said), "{said} is not in:\n{output}");
     }
