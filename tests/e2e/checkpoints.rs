@@ -104,15 +104,15 @@ fn checkpoints_are_listed_pulled_verified_and_deleted() {
     let at = |name: &str| home.join(name).display().to_string();
     server.cli(&["checkpoint", "pull", "counts", &at("newest")]).ok();
     assert_eq!(content(&home.join("newest/deep/state")), b"state 3");
-    assert_eq!(content(&home.join("newest/weights")), [3; 100_000]);
+    assert_eq!(content(&home.join("newest/weights")), vec![3; 100_000]);
     // What an interrupted download left is gone on with, and what is wrong is replaced.
     fs::create_dir(home.join("second")).unwrap();
-    fs::write(home.join("second/weights.runyard-part"), [2; 60_000]).unwrap();
+    fs::write(home.join("second/weights.runyard-part"), vec![2; 60_000]).unwrap();
     fs::create_dir(home.join("second/deep")).unwrap();
     fs::write(home.join("second/deep/state"), "damaged").unwrap();
     let said = server.cli(&["checkpoint", "pull", "counts@2", &at("second")]).ok().stderr;
     assert!(said.contains("checkpoint at step 2: 97.7 KiB in "), "{said}");
-    assert_eq!(content(&home.join("second/weights")), [2; 100_000]);
+    assert_eq!(content(&home.join("second/weights")), vec![2; 100_000]);
     assert_eq!(content(&home.join("second/deep/state")), b"state 2");
     assert_eq!(fs::read_dir(home.join("second")).unwrap().count(), 2);
 
