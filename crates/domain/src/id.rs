@@ -70,6 +70,14 @@ id!(/// Id of a token (not the secret).
     TokenId, "token");
 id!(/// Id of a checkpoint or an artifact.
     FileSetId, "checkpoint or artifact");
+id!(/// Id of a corpus.
+    CorpusId, "corpus");
+id!(/// Id of an element; imported ones keep their own.
+    ElementId, "element");
+id!(/// Id of a worker run: that of the run that executes it, where there is one.
+    WorkerRunId, "worker run");
+id!(/// Id of a dataset.
+    DatasetId, "dataset");
 
 #[cfg(test)]
 mod tests {

@@ -19,5 +19,7 @@ pub mod time;
 pub mod token;
 
 pub use fields::FieldErrors;
-pub use id::{BlueprintId, FileSetId, JobId, ProjectId, RunId, TokenId};
+pub use id::{
+    BlueprintId, CorpusId, DatasetId, ElementId, FileSetId, JobId, ProjectId, RunId, TokenId, WorkerRunId,
+};
 pub use time::Millis;

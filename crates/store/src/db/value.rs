@@ -1,6 +1,8 @@
 //! The values that both engines understand: integers, floats, texts and bytes. Everything else is one of these.
 
-use runyard_domain::{BlueprintId, FileSetId, JobId, Millis, ProjectId, RunId, TokenId};
+use runyard_domain::{
+    BlueprintId, CorpusId, DatasetId, ElementId, FileSetId, JobId, Millis, ProjectId, RunId, TokenId, WorkerRunId,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::Error;
@@ -166,6 +168,10 @@ ids! {
     RunId, "a run id";
     JobId, "a job id";
     TokenId, "a token id";
+    CorpusId, "a corpus id";
+    ElementId, "an element id";
+    WorkerRunId, "a worker run id";
+    DatasetId, "a dataset id";
 }
 
 /// A row of an answer.
