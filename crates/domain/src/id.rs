@@ -78,6 +78,51 @@ id!(/// Id of a worker run: that of the run that executes it, where there is one
     WorkerRunId, "worker run");
 id!(/// Id of a dataset.
     DatasetId, "dataset");
+id!(/// Id of a type of elements.
+    ElementTypeId, "element type");
+id!(/// Id of an image.
+    ImageId, "image");
+id!(/// Id of a transcription.
+    TranscriptionId, "transcription");
+id!(/// Id of a class.
+    ClassId, "class");
+id!(/// Id of a classification.
+    ClassificationId, "classification");
+id!(/// Id of a type of entities.
+    EntityTypeId, "entity type");
+id!(/// Id of an entity.
+    EntityId, "entity");
+id!(/// Id of an entity in a transcription.
+    TranscriptionEntityId, "entity of a transcription");
+id!(/// Id of an entry of metadata.
+    MetadataId, "metadata");
+
+/// Ids of many things that are made together: they sort in the order in which they are taken, and a repeat from the same
+/// start takes the same ones.
+#[derive(Debug, Clone)]
+pub struct Series {
+    at: Millis,
+    random: [u8; 10],
+    taken: u32,
+}
+
+impl Series {
+    /// What follows an id: its time, its count within the millisecond, and four of its random bytes are those of all.
+    pub fn after(start: Uuid) -> Self {
+        let bytes = start.as_bytes();
+        let at = i64::from_be_bytes([0, 0, bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]]);
+        let random = [bytes[6], bytes[7], 0, 0, 0, 0, bytes[12], bytes[13], bytes[14], bytes[15]];
+        Self { at: Millis(at), random, taken: 0 }
+    }
+
+    /// The next id. There are 16 million.
+    pub fn take(&mut self) -> Uuid {
+        let [_, a, b, c] = self.taken.to_be_bytes();
+        self.taken += 1;
+        self.random[3..6].copy_from_slice(&[a, b, c]);
+        uuid_v7(self.at, self.random)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -95,6 +140,21 @@ mod tests {
         for at in [Millis(0), Millis(1_700_000_000_123), Millis((1 << 48) - 1)] {
             assert_eq!(RunId::new(at, [0xff; 10]).time(), at);
         }
+    }
+
+    #[test]
+    fn ids_of_a_series_sort_as_they_are_taken_and_are_taken_again_by_a_repeat() {
+        let start = uuid_v7(Millis(1_700_000_000_123), [0xff; 10]);
+        let take = || {
+            let mut series = Series::after(start);
+            (0..70_000).map(|_| series.take()).collect::<Vec<_>>()
+        };
+        let taken = take();
+        assert!(taken.is_sorted_by(|one, next| one < next));
+        assert_eq!(taken, take());
+        assert!(taken.iter().all(|id| ElementId(*id).time() == Millis(1_700_000_000_123)));
+        let next = uuid_v7(Millis(1_700_000_000_124), [0; 10]);
+        assert!(taken[69_999] < Series::after(next).take());
     }
 
     #[test]

@@ -3,8 +3,11 @@
 //! Pure by rule: no I/O, no clock (the time is passed in), no randomness (random bytes are passed in).
 //! Everything above reads these types; nothing here knows a database, a process or HTTP.
 
+pub mod activity;
 pub mod blueprint;
 pub mod checkpoint;
+pub mod element;
+pub mod dataset;
 pub mod fields;
 pub mod filter;
 pub mod id;
@@ -20,6 +23,8 @@ pub mod token;
 
 pub use fields::FieldErrors;
 pub use id::{
-    BlueprintId, CorpusId, DatasetId, ElementId, FileSetId, JobId, ProjectId, RunId, TokenId, WorkerRunId,
+    BlueprintId, ClassId, ClassificationId, CorpusId, DatasetId, ElementId, ElementTypeId, EntityId,
+    EntityTypeId, FileSetId, ImageId, JobId, MetadataId, ProjectId, RunId, TokenId, TranscriptionEntityId,
+    TranscriptionId, WorkerRunId,
 };
 pub use time::Millis;

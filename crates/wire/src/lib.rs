@@ -13,6 +13,7 @@ pub mod job;
 pub mod log;
 pub mod metric;
 pub mod project;
+pub mod result;
 pub mod run;
 pub mod source;
 pub mod system;
