@@ -6,8 +6,8 @@
 pub mod activity;
 pub mod blueprint;
 pub mod checkpoint;
-pub mod element;
 pub mod dataset;
+pub mod element;
 pub mod fields;
 pub mod filter;
 pub mod id;
@@ -20,6 +20,7 @@ pub mod resources;
 pub mod run;
 pub mod time;
 pub mod token;
+pub mod worker_run;
 
 pub use fields::FieldErrors;
 pub use id::{

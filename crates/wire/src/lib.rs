@@ -3,9 +3,11 @@
 //! Input structs refuse unknown fields. Times are epoch milliseconds, ids are UUIDs as text, and every answer
 //! except an error is in a `{"data": ...}` envelope ([`Data`]). The same noun has the same file name as in the engine.
 
+pub mod activity;
 pub mod artifact;
 pub mod blueprint;
 pub mod checkpoint;
+pub mod dataset;
 pub mod error;
 pub mod event;
 pub mod file;
@@ -18,6 +20,7 @@ pub mod run;
 pub mod source;
 pub mod system;
 pub mod token;
+pub mod worker_run;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use runyard_domain::{checkpoint::Retention, job::RetryOn, resources::Resources, run::Status};
+use runyard_domain::{
+    checkpoint::Retention, job::RetryOn, resources::Resources, run::Status, worker_run::WorkerSpec,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::checkpoint::RetentionSchema;
+use crate::{checkpoint::RetentionSchema, worker_run::WorkerSpecSchema};
 
 /// A run. With `select`, fields that were not selected are absent.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -116,6 +118,10 @@ pub struct RunSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<RetentionSchema>)]
     pub checkpoints: Option<Retention>,
+    /// Of a run of the kind `worker`: what it works through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<WorkerSpecSchema>)]
+    pub worker: Option<WorkerSpec>,
 }
 
 /// Submits a run: a blueprint and a config, or a command.

@@ -13,6 +13,7 @@ use crate::{
     progress::Operation,
     resources::Resources,
     time::Millis,
+    worker_run::WorkerSpec,
 };
 
 /// What sort of work a run is.
@@ -78,6 +79,9 @@ pub struct Spec {
     /// Which checkpoints are kept; `None`: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoints: Option<Retention>,
+    /// Of a run of the kind `worker`: what it works through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<WorkerSpec>,
 }
 
 /// A run.

@@ -214,6 +214,7 @@ fn spec(spec: RunSpec) -> Spec {
         retries: spec.retries,
         retry_on: spec.retry_on,
         checkpoints: spec.checkpoints,
+        worker: spec.worker,
     }
 }
 
@@ -228,6 +229,7 @@ fn wire_spec(spec: Spec) -> RunSpec {
         retries: spec.retries,
         retry_on: spec.retry_on,
         checkpoints: spec.checkpoints,
+        worker: spec.worker,
     }
 }
 
