@@ -2,6 +2,7 @@
 //!
 //! A caller may go away at any await: what it sent is done wholly or not at all. Nothing here reads a clock for data.
 
+mod bulk;
 mod conditions;
 mod error;
 mod filesystem;

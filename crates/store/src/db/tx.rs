@@ -20,6 +20,14 @@ impl Dialect {
         }
     }
 
+    /// Keeps the selected rows from changing until the end of the transaction; others may do the same. Appended to a SELECT.
+    pub fn for_share(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR SHARE",
+        }
+    }
+
     /// Locks the selected rows and leaves out those that others hold: appended to a SELECT.
     pub fn skip_locked(self) -> &'static str {
         match self {

@@ -1,7 +1,9 @@
 //! The values that both engines understand: integers, floats, texts and bytes. Everything else is one of these.
 
 use runyard_domain::{
-    BlueprintId, CorpusId, DatasetId, ElementId, FileSetId, JobId, Millis, ProjectId, RunId, TokenId, WorkerRunId,
+    BlueprintId, ClassId, ClassificationId, CorpusId, DatasetId, ElementId, ElementTypeId, EntityId,
+    EntityTypeId, FileSetId, ImageId, JobId, MetadataId, Millis, ProjectId, RunId, TokenId,
+    TranscriptionEntityId, TranscriptionId, WorkerRunId,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -172,6 +174,15 @@ ids! {
     ElementId, "an element id";
     WorkerRunId, "a worker run id";
     DatasetId, "a dataset id";
+    ElementTypeId, "an element type id";
+    ImageId, "an image id";
+    TranscriptionId, "a transcription id";
+    ClassId, "a class id";
+    ClassificationId, "a classification id";
+    EntityTypeId, "an entity type id";
+    EntityId, "an entity id";
+    TranscriptionEntityId, "a transcription entity id";
+    MetadataId, "a metadata id";
 }
 
 /// A row of an answer.
