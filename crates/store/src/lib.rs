@@ -2,11 +2,16 @@
 //!
 //! A file per noun: plain functions over a transaction, records in and out. No rule of the product lives here.
 
+pub mod activity;
 pub mod blueprint;
+pub mod corpus;
+pub mod dataset;
 pub mod db;
+pub mod element;
 pub mod event;
 pub mod file_set;
 pub mod idempotency;
+pub mod image;
 pub mod job;
 pub mod log;
 pub mod metric;
@@ -16,5 +21,6 @@ pub mod source;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod token;
+pub mod worker_run;
 
 pub use db::{Conditions, Db, Dialect, Error, Options, Point, Row, Tx, Value};

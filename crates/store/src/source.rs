@@ -1,6 +1,6 @@
 //! Sources (packed folders of code by digest) and the garbage that deleting leaves to be collected.
 
-use runyard_domain::{JobId, Millis};
+use runyard_domain::{JobId, Millis, WorkerRunId};
 
 use crate::{
     db::{Error, Tx},
@@ -42,9 +42,9 @@ pub fn forget_unused(tx: &mut Tx, digest: Option<&str>, before: Millis) -> Resul
 /// A file whose rows are gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Garbage {
-    /// `object`, `objects`, `late_objects`, `upload`, or the word of an executor.
+    /// `object`, `objects`, `late_objects`, `upload`, `activities`, or the word of an executor.
     pub kind: String,
-    /// The object's key, what the keys of several begin with, an upload and its object's key, or the job's id.
+    /// The object's key, what the keys of several begin with, an upload and its object's key, a worker run's id, or the job's id.
     pub key: String,
 }
 
@@ -68,6 +68,11 @@ pub fn discard_objects(
 /// Notes that an upload in parts has to go.
 pub fn discard_upload(tx: &mut Tx, key: &str, upload: &str, now: Millis) -> Result<(), Error> {
     discard(tx, "upload", &format!("{upload} {key}"), now)
+}
+
+/// Notes that the activities of a worker run have to go.
+pub fn discard_activities(tx: &mut Tx, run: WorkerRunId, now: Millis) -> Result<(), Error> {
+    discard(tx, "activities", &run.to_string(), now)
 }
 
 /// Notes that what a job left on its executor has to go.

@@ -23,6 +23,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 3, name: "metrics", sql: include_str!("../../migrations/0003_metrics.sql") },
     Migration { version: 4, name: "objects", sql: include_str!("../../migrations/0004_objects.sql") },
     Migration { version: 6, name: "elements", sql: include_str!("../../migrations/0006_elements.sql") },
+    Migration { version: 7, name: "activities", sql: include_str!("../../migrations/0007_activities.sql") },
 ];
 
 /// Any number will do, as long as every Runyard takes the same.
