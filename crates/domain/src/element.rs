@@ -7,11 +7,13 @@ use serde_json::{Map, Value};
 
 use crate::FieldErrors;
 
+pub mod new;
 pub mod polygon;
 pub mod result;
 #[cfg(test)]
 mod tests;
 
+pub use new::{NewElement, NewImage};
 pub use polygon::Polygon;
 pub use result::{
     Child, Classification, ClassificationState, Entity, Metadata, MetadataType, Orientation, Results,

@@ -9,10 +9,17 @@ use crate::time::Millis;
 
 /// A text that is not an id of the kind that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a {noun} id: ids are UUIDs such as 01890a5d-ac96-774b-bcce-b302099a8057")]
+#[error(
+    "`{text}` is not {} {noun} id: ids are UUIDs such as 01890a5d-ac96-774b-bcce-b302099a8057",
+    article(noun)
+)]
 pub struct Error {
     noun: &'static str,
     text: String,
+}
+
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" }
 }
 
 /// Builds a version 7 UUID from a time and 10 random bytes (RFC 9562, section 5.7).

@@ -147,6 +147,33 @@ fn names_slugs_sizes_and_addresses_have_rules() {
     );
 }
 
+#[test]
+fn an_element_to_be_made_says_all_that_is_wrong_with_it() {
+    let new: NewElement = serde_json::from_value(json!({
+        "type": "a page", "name": "", "rotation_angle": -1, "confidence": 2,
+        "image": {"url": "file:///a", "width": 10, "height": 10}, "polygon": [[0, 0], [11, 0], [1, 1]],
+        "results": {"metadata": [{"type": "text", "name": "n", "value": ""}]}
+    }))
+    .unwrap();
+    let mut errors = FieldErrors::default();
+    new.check("elements.7", &mut errors);
+    NewElement {
+        image: Some(NewImage::default()),
+        of_type: "p".into(),
+        name: "n".into(),
+        ..NewElement::default()
+    }
+    .check("elements.8", &mut errors);
+    let paths: Vec<&str> = errors.0.keys().map(String::as_str).collect();
+    let fields = ["confidence", "name", "polygon", "results.metadata.0.value", "rotation_angle", "type"];
+    let mut wanted = fields.map(|field| format!("elements.7.{field}")).to_vec();
+    wanted.push("elements.8.image".into());
+    assert_eq!(paths, wanted);
+    let error =
+        serde_json::from_value::<NewElement>(json!({"id": "x", "type": "p", "name": "n"})).unwrap_err();
+    assert!(error.to_string().contains("`x` is not an element id: ids are UUIDs such as"), "{error}");
+}
+
 proptest! {
     #[test]
     fn a_ring_has_one_outline_wherever_it_begins_and_whichever_way_it_turns(
