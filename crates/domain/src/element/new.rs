@@ -115,7 +115,7 @@ impl NewImage {
     pub fn check(&self, path: &str, errors: &mut FieldErrors) {
         match (&self.id, &self.url) {
             (None, None) => {
-                errors.add(path, "names no image: give its `url`, or the `id` of one that is there")
+                errors.add(path, "names no image: give its `url`, or the `id` of one that is there");
             }
             (_, Some(url)) => check_url(&join(path, "url"), url, errors),
             (Some(_), None) => {
