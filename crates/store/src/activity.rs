@@ -13,7 +13,7 @@ use crate::{
 
 mod select;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use select::select_into_set;
 pub use select::{SelectFrom, elements_of, select};

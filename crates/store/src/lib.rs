@@ -4,6 +4,7 @@
 
 pub mod activity;
 pub mod blueprint;
+pub mod cache_file;
 pub mod corpus;
 pub mod dataset;
 pub mod db;

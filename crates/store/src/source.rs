@@ -1,6 +1,6 @@
 //! Sources (packed folders of code by digest) and the garbage that deleting leaves to be collected.
 
-use runyard_domain::{JobId, Millis, WorkerRunId};
+use runyard_domain::{CorpusId, JobId, Millis, WorkerRunId};
 
 use crate::{
     db::{Error, Tx},
@@ -73,6 +73,11 @@ pub fn discard_upload(tx: &mut Tx, key: &str, upload: &str, now: Millis) -> Resu
 /// Notes that the activities of a worker run have to go.
 pub fn discard_activities(tx: &mut Tx, run: WorkerRunId, now: Millis) -> Result<(), Error> {
     discard(tx, "activities", &run.to_string(), now)
+}
+
+/// Notes that the rows of a hidden corpus have to go.
+pub fn discard_corpus(tx: &mut Tx, corpus: CorpusId, now: Millis) -> Result<(), Error> {
+    discard(tx, "corpus", &corpus.to_string(), now)
 }
 
 /// Notes that what a job left on its executor has to go.
