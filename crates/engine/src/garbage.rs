@@ -1,13 +1,16 @@
 //! Frees files whose rows are gone. The rows of `garbage` are written with the deletion, so a crash leaves nothing behind.
 
 use futures::{StreamExt, TryStreamExt, stream};
-use runyard_domain::JobId;
-use runyard_store as store;
+use runyard_domain::{JobId, WorkerRunId};
+use runyard_store::{self as store, Tx};
 
-use crate::{Engine, Error, Result, file_set, source};
+use crate::{Engine, Error, Result, corpus, file_set, source};
 
 /// How long an uploaded source may wait for its first run, in milliseconds.
 const UNUSED_SOURCE_MS: i64 = 24 * 3600 * 1000;
+
+/// Activities that are deleted in one transaction.
+const ACTIVITIES_AT_ONCE: i64 = 5_000;
 
 /// Objects that are deleted at once.
 const AT_ONCE: usize = 16;
@@ -63,6 +66,15 @@ pub async fn sweep(engine: &Engine) -> Result<i64> {
 async fn free(engine: &Engine, garbage: &store::source::Garbage) -> Result<i64> {
     let freed = match garbage.kind.as_str() {
         "object" => return free_object(engine, garbage).await,
+        "activities" => {
+            free_activities(engine, &garbage.key).await?;
+            0
+        }
+        "corpus" => {
+            let id = garbage.key.parse().map_err(|error| Error::Internal(format!("garbage: {error}")))?;
+            corpus::free(engine, id).await?;
+            0
+        }
         "objects" | "late_objects" => free_objects(engine, &garbage.key).await?,
         "upload" => {
             let (upload, key) = garbage.key.split_once(' ').unwrap_or((&garbage.key, ""));
@@ -91,6 +103,17 @@ async fn free_object(engine: &Engine, garbage: &store::source::Garbage) -> Resul
     let freed = engine.objects.delete(&garbage.key).await? as i64;
     forget(engine, garbage).await?;
     Ok(freed)
+}
+
+/// Deletes the activities of a worker run that is gone, some at a time: others write between.
+async fn free_activities(engine: &Engine, run: &str) -> Result<()> {
+    let run: WorkerRunId = run.parse().map_err(|error| Error::Internal(format!("garbage: {error}")))?;
+    loop {
+        let some = move |tx: &mut Tx| store::activity::delete_some(tx, run, ACTIVITIES_AT_ONCE);
+        if engine.db.write(some).await? < ACTIVITIES_AT_ONCE {
+            return Ok(());
+        }
+    }
 }
 
 /// Frees all objects below a prefix. Nobody wants them again: the prefix has an id of its own in it.

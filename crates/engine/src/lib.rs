@@ -3,13 +3,17 @@
 //! Knows no HTTP and no foreign system, and never reads a clock: the time comes from [`Clock`]. Every function here
 //! may be dropped at an await or killed between any two lines; the next call finds a state that is true.
 
+pub mod activity;
 pub mod blueprint;
 pub mod clock;
+pub mod corpus;
+pub mod element;
 pub mod error;
 pub mod event;
 pub mod file_set;
 pub mod garbage;
 mod idempotent;
+pub mod image;
 pub mod job;
 pub mod log;
 pub mod metric;
@@ -22,6 +26,7 @@ mod signal;
 pub mod source;
 pub mod system;
 pub mod token;
+pub mod worker_run;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -113,6 +118,11 @@ impl Engine {
     pub(crate) fn executor(&self, name: &str) -> Result<&Arc<dyn Executor>> {
         let found = self.0.executors.iter().find(|executor| executor.name() == name);
         found.ok_or_else(|| Error::Internal(format!("there is no executor `{name}` on this server any more")))
+    }
+
+    /// New ids for many things that are made together; a clone takes the same ones.
+    pub(crate) fn series(&self) -> runyard_domain::id::Series {
+        runyard_domain::id::Series::after(self.id(runyard_domain::id::uuid_v7))
     }
 
     /// A new id. Ids of one server sort by creation even within a millisecond: the 12 bits behind the time count

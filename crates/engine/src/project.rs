@@ -92,6 +92,19 @@ pub async fn delete(engine: &Engine, actor: &Actor, id_or_name: &str) -> Result<
                     project.name
                 )));
             }
+            if store::worker_run::exists_in(tx, project.id)? {
+                return Err(Error::conflict(format!(
+                    "project `{}` still has worker runs: delete them first",
+                    project.name
+                )));
+            }
+            if store::corpus::exists_in(tx, project.id)? {
+                return Err(Error::conflict(format!(
+                    "project `{}` still has corpora: delete them first",
+                    project.name
+                )));
+            }
+            store::image::delete_project(tx, project.id)?;
             store::project::delete(tx, project.id)?;
             Ok(project.id)
         })
