@@ -1,6 +1,6 @@
 //! What a verb answers when it cannot do what was asked. Callers branch on the variants; people read the sentences.
 
-use runyard_domain::{FieldErrors, job::StreamLengths, run::Refused};
+use runyard_domain::{FieldErrors, activity, job::StreamLengths, run::Refused};
 
 /// Why a verb did not do what was asked. Nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +83,12 @@ impl From<FieldErrors> for Error {
 
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
+        Self::conflict(refused.to_string())
+    }
+}
+
+impl From<activity::Refused> for Error {
+    fn from(refused: activity::Refused) -> Self {
         Self::conflict(refused.to_string())
     }
 }

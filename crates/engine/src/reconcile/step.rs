@@ -1,9 +1,13 @@
 //! The next step of one run: make its job, hand it over, note what was seen of it.
 
+use std::collections::BTreeMap;
+
 use runyard_domain::{
     JobId, Millis, RunId,
+    activity::LEASE_MS as LEASE_MS_OF_ACTIVITIES,
     job::{Exit, JobSpec, Reason},
     run::{Cause, Job, Run, Status},
+    worker_run::{BATCH, holder},
 };
 use runyard_executors::{self as executors, Observation};
 use runyard_store as store;
@@ -12,7 +16,7 @@ use super::LEASE_MS;
 use crate::{
     Engine, Error, Result,
     run::{advance, announce, transition},
-    token,
+    token, worker_run,
 };
 
 /// Grace of a program that is stopped by something else than a person, in milliseconds.
@@ -31,7 +35,7 @@ pub(super) fn hand(engine: &Engine, run: &Run, job: &Job) -> executors::Job {
         token: token::job_secret(engine, job.id),
         command: run.spec.command.clone(),
         source: run.spec.source.clone(),
-        env: run.spec.env.clone(),
+        env: environment(run, job),
         requirements: run.spec.requirements.clone(),
         config: run.config.clone(),
         resources: run.resources.clone(),
@@ -43,6 +47,22 @@ pub(super) fn hand(engine: &Engine, run: &Run, job: &Job) -> executors::Job {
     // Checked when the run was submitted or restarted.
     let demand = run.resources.demand().unwrap_or_default();
     executors::Job { spec, demand, priority: run.priority, created_at: run.created_at }
+}
+
+/// The run's own variables, and what a job of a worker run must know.
+fn environment(run: &Run, job: &Job) -> BTreeMap<String, String> {
+    let mut env = run.spec.env.clone();
+    if let Some(worker) = &run.spec.worker {
+        let own = [
+            ("RUNYARD_WORKER_RUN_ID", worker_run::of(run.id).to_string()),
+            ("RUNYARD_WORKER_HOLDER", holder(job.id, 0)),
+            ("RUNYARD_WORKER_BATCH", worker.batch.unwrap_or(BATCH).to_string()),
+            ("RUNYARD_WORKER_LEASE_MS", worker.lease_ms.unwrap_or(LEASE_MS_OF_ACTIVITIES).to_string()),
+            ("RUNYARD_WORKER_PROCESSES", worker.processes.unwrap_or(1).to_string()),
+        ];
+        env.extend(own.map(|(name, value)| (name.to_owned(), value)));
+    }
+    env
 }
 
 /// Makes the job of a run that has none and hands it to the executor; answers the run as it is then.

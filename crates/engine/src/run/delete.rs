@@ -3,7 +3,7 @@
 use runyard_domain::{RunId, run::Kind};
 use runyard_store as store;
 
-use crate::{Actor, Engine, Error, Result, file_set, garbage, source};
+use crate::{Actor, Engine, Error, Result, file_set, garbage, source, worker_run};
 
 /// Deletes a run that has ended (or is lost from sight): rows first, files noted in the same transaction and freed
 /// right after it. Answers the bytes freed.
@@ -32,6 +32,7 @@ pub async fn delete(engine: &Engine, actor: &Actor, id: RunId) -> Result<i64> {
             file_set::delete_run(tx, id, now)?;
             store::job::delete_run(tx, id)?;
             store::token::delete_for_run(tx, id)?;
+            store::worker_run::delete(tx, worker_run::of(id), now)?;
             store::run::delete(tx, id)?;
             if let Some(digest) = &run.spec.source {
                 for digest in store::source::forget_unused(tx, Some(digest), now)? {

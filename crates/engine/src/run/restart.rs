@@ -3,14 +3,15 @@
 use runyard_domain::{
     RunId,
     resources::Resources,
-    run::{Cause, Run},
+    run::{Cause, Kind, Run},
 };
 use runyard_store as store;
 
 use super::transition::{announce, transition};
-use crate::{Actor, Engine, Error, Result};
+use crate::{Actor, Engine, Error, Result, worker_run};
 
-/// Restarts a run; only the resources may be others. The epoch rises first, so that a lost job can change nothing.
+/// Restarts a run; only the resources may be others. A worker run goes on with what is left, and with what its selection finds
+/// new. The epoch rises first, so that a lost job can change nothing.
 ///
 /// # Errors
 /// 409 with the status when the run is active.
@@ -29,6 +30,9 @@ pub async fn restart(engine: &Engine, actor: &Actor, id: RunId, resources: Optio
             let mut run = super::lock_for(tx, &actor, id)?;
             let cause = Cause::Restart { by: actor.name.clone() };
             let effects = transition(tx, &mut run, &cause, now)?;
+            if run.kind == Kind::Worker {
+                worker_run::select_again(tx, id, now)?;
+            }
             if let Some(resources) = &resources {
                 run.resources = resources.clone();
                 store::run::save_resources(tx, &run)?;

@@ -12,7 +12,7 @@ use runyard_store::{self as store, Tx, blueprint::Blueprint};
 use serde_json::{Map, Value, json};
 
 use super::transition::announce;
-use crate::{Actor, Engine, Error, Result, blueprint, idempotent, project};
+use crate::{Actor, Engine, Error, Result, blueprint, idempotent, project, worker_run};
 
 /// Longest time limit, in seconds: a year.
 const MAX_RUN_TIME_S: i64 = 366 * 24 * 3600;
@@ -132,6 +132,9 @@ pub async fn submit(
             store::run::insert(tx, &run, &driver)?;
             let details = json!({"by": actor.name}).as_object().cloned().unwrap_or_default();
             store::event::append(tx, id, 1, &Entry { status: run.life.status, details }, now)?;
+            if let Some(worker) = &run.spec.worker {
+                worker_run::make(tx, &run, worker, now)?;
+            }
             Ok((run, true))
         })
         .await?;
@@ -186,7 +189,25 @@ fn check(new: &NewRun, executors: &[&str]) -> FieldErrors {
     if let Some(spec) = &new.spec {
         check_spec(spec, &mut errors);
     }
+    check_worker(new, &mut errors);
     errors
+}
+
+/// The kind `worker` and the section `worker` go together.
+fn check_worker(new: &NewRun, errors: &mut FieldErrors) {
+    let is_worker = new.kind.as_deref() == Some(Kind::Worker.word());
+    match new.spec.as_ref().and_then(|spec| spec.worker.as_ref()) {
+        Some(worker) => {
+            worker.check("spec.worker", errors);
+            if !is_worker {
+                errors.add("kind", "must be worker: the spec has a section `worker`");
+            }
+        }
+        None if is_worker => {
+            errors.add("spec.worker", "is needed by a run of the kind worker: which corpus, which elements");
+        }
+        None => {}
+    }
 }
 
 fn check_spec(spec: &Spec, errors: &mut FieldErrors) {

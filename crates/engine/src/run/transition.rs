@@ -2,11 +2,11 @@
 
 use runyard_domain::{
     Millis, RunId,
-    run::{Cause, Effect, Run, apply},
+    run::{Cause, Effect, Kind, Run, apply},
 };
 use runyard_store::{self as store, Tx};
 
-use crate::{Engine, Error, Result};
+use crate::{Engine, Error, Result, activity};
 
 /// Applies `cause` to `run`, which the caller holds locked, and writes what changed.
 ///
@@ -25,6 +25,9 @@ pub(crate) fn transition(tx: &mut Tx, run: &mut Run, cause: &Cause, now: Millis)
     if let Cause::Ended { exit } = cause {
         if let Some(job) = store::job::by_epoch(tx, run.id, epoch)? {
             store::job::end(tx, job.id, exit, now)?;
+            if run.kind == Kind::Worker {
+                activity::end_job(tx, run, job.id, exit, now)?;
+            }
         }
         run.exit = Some(exit.clone());
     }
