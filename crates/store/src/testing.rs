@@ -290,3 +290,8 @@ pub fn blueprint(n: u8, project_id: ProjectId) -> Blueprint {
         deleted_at: None,
     }
 }
+
+/// How many rows a table has.
+pub fn count(tx: &mut Tx, table: &str) -> Result<i64, Error> {
+    tx.query_one(&format!("SELECT count(*) FROM {table}"), &[])?.get(0)
+}
