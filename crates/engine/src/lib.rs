@@ -7,6 +7,7 @@ pub mod activity;
 pub mod blueprint;
 pub mod clock;
 pub mod corpus;
+pub mod dataset;
 pub mod element;
 pub mod error;
 pub mod event;
