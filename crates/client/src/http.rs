@@ -21,6 +21,8 @@ use crate::Error;
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a small call may take as a whole.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a call may take that the server may work at for long.
+const LONG_CALL_TIMEOUT: Duration = Duration::from_mins(10);
 /// How long a stream of bytes, in either direction, may stand still.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// How often a transient failure of a repeatable call is tried again, and how long the first pause is.
@@ -163,7 +165,42 @@ impl Http {
 
     /// A small call for the `data` of its answer.
     pub(crate) async fn data<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Error> {
-        let response = self.send(request.timeout(CALL_TIMEOUT)).await?;
+        self.data_within(request, CALL_TIMEOUT).await
+    }
+
+    /// The same for a call that the server may work at for long, such as a million rows.
+    pub(crate) async fn long_data<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Error> {
+        self.data_within(request, LONG_CALL_TIMEOUT).await
+    }
+
+    /// A call that leads elsewhere, for the address there.
+    pub(crate) async fn redirect(&self, request: RequestBuilder) -> Result<String, Error> {
+        let response = request
+            .timeout(CALL_TIMEOUT)
+            .send()
+            .await
+            .map_err(|e| Error::from_reqwest(&e, &self.url, CALL_TIMEOUT))?;
+        if !response.status().is_redirection() {
+            let url = response.url().to_string();
+            return match self.refusal(response).await {
+                Error::Unexpected { status, .. } => {
+                    Err(Error::Unexpected { url, status, why: "it leads nowhere".to_owned() })
+                }
+                refused => Err(refused),
+            };
+        }
+        let location = response.headers().get("location").and_then(|value| value.to_str().ok());
+        let (url, status) = (response.url().to_string(), response.status().as_u16());
+        let why = || "a redirect without a location".to_owned();
+        location.map(str::to_owned).ok_or_else(|| Error::Unexpected { url, status, why: why() })
+    }
+
+    async fn data_within<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+        within: Duration,
+    ) -> Result<T, Error> {
+        let response = self.send(request.timeout(within)).await?;
         let (url, status) = (response.url().to_string(), response.status().as_u16());
         let body = response.bytes().await.map_err(|e| Error::from_reqwest(&e, &self.url, CALL_TIMEOUT))?;
         let data: Result<Data<T>, _> = serde_json::from_slice(&body);

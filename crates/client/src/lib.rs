@@ -1,9 +1,11 @@
 //! Typed client of the HTTP API: one method per endpoint, one file per noun.
 //! It knows no rule of the product: what the server says is what happens.
 
+pub mod activity;
 pub mod artifact;
 pub mod blueprint;
 pub mod checkpoint;
+pub mod dataset;
 mod download;
 pub mod error;
 mod file;
@@ -18,6 +20,7 @@ mod scripted_server;
 mod source;
 mod system;
 mod token;
+pub mod worker_run;
 
 pub use error::Error;
 use http::Http;

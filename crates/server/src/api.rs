@@ -1,19 +1,26 @@
 //! The native API: a file per noun. Handlers turn wire into engine and back, and do nothing else.
 
+mod activity;
 mod artifact;
 mod blueprint;
 mod checkpoint;
+mod corpus;
+mod dataset;
+mod element;
 mod event;
 mod file;
+mod image;
 mod job;
 mod log;
 mod metric;
 mod project;
+mod result;
 mod run;
 mod source;
 mod stream;
 mod system;
 mod token;
+mod worker_run;
 
 use axum::Json;
 use runyard_wire::Data;
@@ -64,6 +71,34 @@ pub(crate) fn soon() -> OpenApiRouter<App> {
         .routes(routes!(job::heartbeat))
         .routes(routes!(job::append))
         .routes(routes!(job::end))
+        .routes(routes!(worker_run::list))
+        .routes(routes!(worker_run::get, worker_run::delete))
+        .routes(routes!(activity::list))
+        .routes(routes!(activity::set_state))
+        .routes(routes!(activity::claim))
+        .routes(routes!(activity::renew))
+        .routes(routes!(activity::release))
+        .routes(routes!(activity::commit))
+        .routes(routes!(activity::retry))
+        .routes(routes!(dataset::list, dataset::create))
+        .routes(routes!(dataset::get, dataset::patch, dataset::delete))
+        .routes(routes!(dataset::elements))
+        .routes(routes!(dataset::build))
+        .routes(routes!(corpus::list, corpus::create))
+        .routes(routes!(corpus::get, corpus::patch))
+        .routes(routes!(corpus::types, corpus::add_type))
+        .routes(routes!(corpus::delete_type))
+        .routes(routes!(corpus::classes, corpus::create_class))
+        .routes(routes!(corpus::entity_types, corpus::create_entity_type))
+        .routes(routes!(corpus::entities))
+        .routes(routes!(image::list, image::put))
+        .routes(routes!(image::get))
+        .routes(routes!(element::list))
+        .routes(routes!(element::get, element::patch))
+        .routes(routes!(element::children, element::add_children))
+        .routes(routes!(element::parents))
+        .routes(routes!(element::remove_parent))
+        .routes(routes!(result::get))
         .routes(routes!(system::info))
         .routes(routes!(system::resources))
 }
@@ -72,6 +107,10 @@ pub(crate) fn soon() -> OpenApiRouter<App> {
 pub(crate) fn long() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(source::put))
+        .routes(routes!(corpus::delete))
+        .routes(routes!(element::create))
+        .routes(routes!(element::delete))
+        .routes(routes!(result::add))
         .routes(routes!(source::get, source::head))
         .routes(routes!(checkpoint::get, checkpoint::delete))
         .routes(routes!(checkpoint::files, checkpoint::announce))
@@ -81,6 +120,12 @@ pub(crate) fn long() -> OpenApiRouter<App> {
         .routes(routes!(artifact::files, artifact::announce))
         .routes(routes!(artifact::complete))
         .routes(routes!(artifact::abandon))
+        .routes(routes!(worker_run::create))
+        .routes(routes!(worker_run::select))
+        .routes(routes!(dataset::add))
+        .routes(routes!(dataset::remove))
+        .routes(routes!(dataset::split))
+        .routes(routes!(dataset::archive))
 }
 
 /// Routes that need no token.

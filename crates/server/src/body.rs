@@ -15,6 +15,8 @@ use utoipa::ToSchema;
 
 use crate::{error::Problem, limits, schema};
 
+pub(crate) mod lines;
+
 /// A valid JSON body of at most `LIMIT` bytes; no body counts as `{}`.
 pub(crate) struct Valid<T, const LIMIT: usize = { limits::JSON }>(pub(crate) T);
 

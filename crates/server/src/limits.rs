@@ -8,8 +8,16 @@ pub(crate) const JSON: usize = 2 << 20;
 pub(crate) const FORM: usize = 64 << 10;
 /// Largest body of metrics.
 pub(crate) const METRICS: usize = 8 << 20;
+/// Largest body of elements.
+pub(crate) const ELEMENTS: usize = 16 << 20;
+/// Largest body of results of one element.
+pub(crate) const RESULTS: usize = 16 << 20;
 /// Largest announcement of files.
 pub(crate) const FILES: usize = 8 << 20;
+/// Largest body that selects elements: fifty thousand ids.
+pub(crate) const SELECTION: usize = 4 << 20;
+/// Largest commit of activities.
+pub(crate) const COMMIT: usize = 16 << 20;
 /// Largest chunk of a job's stream.
 pub(crate) const CHUNK: usize = (1 << 20) + (64 << 10);
 /// Largest packed source.

@@ -113,6 +113,9 @@ pub(crate) fn plain_wildcards(mut document: utoipa::openapi::OpenApi) -> utoipa:
         (name = "metrics", description = "Numbers by run, tag and step."),
         (name = "checkpoints", description = "The state of a training at a step, as files."),
         (name = "artifacts", description = "Any file or folder of a run."),
+        (name = "corpora", description = "Elements that belong together, with their types, classes and entities."),
+        (name = "elements", description = "Items of a corpus: pages, images, rows; above and below each other."),
+        (name = "images", description = "Where images are, and how large."),
         (name = "jobs", description = "What runners say to the server."),
         (name = "system", description = "The server and its machine.")
     )

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod checkpoint;
+mod element;
 mod logs;
 mod object;
 mod openapi;

@@ -36,7 +36,7 @@ described! {
         metadata: Vec<MetadataSchema>,
         /// Elements that were found on it, in their order.
         #[serde(default)]
-        #[schema(required = false, no_recursion)]
+        #[schema(required = false)]
         children: Vec<ChildSchema>,
     }
 

@@ -171,7 +171,7 @@ pub(super) fn status(word: &str) -> Result<engine::file_set::Status, String> {
 }
 
 /// An address on this server as a path: whoever asks reaches the server by a name of their own.
-fn reference(app: &App, url: String) -> String {
+pub(super) fn reference(app: &App, url: String) -> String {
     let own = app.engine.options.url.get().map_or("", |own| own.trim_end_matches('/'));
     match url.strip_prefix(own) {
         Some(path) if path.starts_with('/') => path.to_owned(),
