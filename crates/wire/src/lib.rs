@@ -12,6 +12,7 @@ pub mod file;
 pub mod job;
 pub mod log;
 pub mod metric;
+pub mod model;
 pub mod project;
 pub mod run;
 pub mod source;
