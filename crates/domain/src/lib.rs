@@ -5,11 +5,13 @@
 
 pub mod blueprint;
 pub mod checkpoint;
+pub mod checksum;
 pub mod fields;
 pub mod filter;
 pub mod id;
 pub mod job;
 pub mod metric;
+pub mod model;
 pub mod progress;
 pub mod quantity;
 pub mod record;
@@ -18,6 +20,7 @@ pub mod run;
 pub mod time;
 pub mod token;
 
+pub use checksum::ChecksumKind;
 pub use fields::FieldErrors;
 pub use id::{BlueprintId, FileSetId, JobId, ProjectId, RunId, TokenId};
 pub use time::Millis;
