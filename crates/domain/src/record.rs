@@ -256,7 +256,7 @@ impl<'de> de::Visitor<'de> for OneKey {
                 check_name(artifact.name()).map_err(de::Error::custom)?;
                 Record::Artifact(artifact)
             }
-            Some(Key::Model) => Record::Model(map.next_value()?),
+            Some(Key::Model) => Record::Model(map.next_value::<Published>()?.0),
         };
         match map.next_key::<IgnoredAny>()? {
             None => Ok(record),
@@ -266,6 +266,10 @@ impl<'de> de::Visitor<'de> for OneKey {
         }
     }
 }
+
+/// A model as a line writes it, checked.
+#[derive(Deserialize)]
+struct Published(#[serde(deserialize_with = "model::checked")] Model);
 
 /// A point as a line writes it, checked.
 struct Line(Reported);

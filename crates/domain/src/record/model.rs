@@ -3,6 +3,8 @@
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Map, Value};
 
+use crate::{FieldErrors, model};
+
 /// Files that are published as a version of a model.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -11,16 +13,15 @@ pub struct Model {
     #[serde(deserialize_with = "super::path")]
     pub path: String,
     /// The model, in the project of the run; made when it is not there.
-    #[serde(deserialize_with = "name")]
     pub name: String,
     /// Tag of the version.
-    #[serde(default, deserialize_with = "tag")]
+    #[serde(default)]
     pub tag: Option<String>,
     /// Take the tag from the version that has it.
     #[serde(default)]
     pub move_tag: bool,
     /// For people.
-    #[serde(default, deserialize_with = "description")]
+    #[serde(default)]
     pub description: Option<String>,
     /// What a program that uses it should know.
     #[serde(default)]
@@ -30,20 +31,16 @@ pub struct Model {
     pub parent: Option<String>,
 }
 
-fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    crate::model::check_name(&name).map_err(D::Error::custom)?;
-    Ok(name)
-}
-
-fn tag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let tag = Option::<String>::deserialize(deserializer)?;
-    tag.as_deref().map_or(Ok(()), crate::model::check_name).map_err(D::Error::custom)?;
-    Ok(tag)
-}
-
-fn description<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let description = Option::<String>::deserialize(deserializer)?;
-    description.as_deref().map_or(Ok(()), crate::model::check_description).map_err(D::Error::custom)?;
-    Ok(description)
+/// The same, with names and config that a version can have.
+pub(super) fn checked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Model, D::Error> {
+    let model = Model::deserialize(deserializer)?;
+    let mut errors = FieldErrors::default();
+    model::check_name("name", &model.name, &mut errors);
+    if let Some(tag) = &model.tag {
+        model::check_name("tag", tag, &mut errors);
+    }
+    if let Some(config) = &model.config {
+        model::check_config("config", config, &mut errors);
+    }
+    errors.finish(model).map_err(D::Error::custom)
 }

@@ -111,9 +111,9 @@ fn a_model_names_files_and_what_they_are_published_as() {
 fn a_wrong_model_is_told_what_is_wrong() {
     let with = |more: &str| format!(r#"{{"model":{{"path":"output/model"{more}}}}}"#);
     refused(&with(""), "missing field `name`");
-    refused(&with(r#","name":"a/b""#), "`a/b`");
-    refused(&with(r#","name":"digits@v3""#), "`digits@v3`");
-    refused(&with(r#","name":"digits","tag":"""#), "``");
+    refused(&with(r#","name":"a/b""#), "name: must not contain '/'");
+    refused(&with(r#","name":"digits@v3""#), "name: must not contain '@'");
+    refused(&with(r#","name":"digits","tag":"""#), "tag: must have 1 to 200 characters");
     refused(&with(r#","name":"digits","config":[1]"#), "expected a map");
     refused(&with(r#","name":"digits","version":"v3""#), "unknown field `version`");
     refused(r#"{"model":{"path":"../secret","name":"digits"}}"#, "has `..` in it");
