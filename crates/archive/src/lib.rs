@@ -6,6 +6,7 @@
 pub mod digest;
 pub mod extract;
 mod link;
+pub mod model;
 pub mod pack;
 mod walk;
 
