@@ -70,6 +70,10 @@ id!(/// Id of a token (not the secret).
     TokenId, "token");
 id!(/// Id of a checkpoint or an artifact.
     FileSetId, "checkpoint or artifact");
+id!(/// Id of a model.
+    ModelId, "model");
+id!(/// Id of a version of a model.
+    ModelVersionId, "model version");
 
 #[cfg(test)]
 mod tests {

@@ -22,5 +22,5 @@ pub mod token;
 
 pub use checksum::ChecksumKind;
 pub use fields::FieldErrors;
-pub use id::{BlueprintId, FileSetId, JobId, ProjectId, RunId, TokenId};
+pub use id::{BlueprintId, FileSetId, JobId, ModelId, ModelVersionId, ProjectId, RunId, TokenId};
 pub use time::Millis;

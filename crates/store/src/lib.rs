@@ -10,6 +10,7 @@ pub mod idempotency;
 pub mod job;
 pub mod log;
 pub mod metric;
+pub mod model;
 pub mod project;
 pub mod run;
 pub mod source;

@@ -22,6 +22,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 2, name: "runs", sql: include_str!("../../migrations/0002_runs.sql") },
     Migration { version: 3, name: "metrics", sql: include_str!("../../migrations/0003_metrics.sql") },
     Migration { version: 4, name: "objects", sql: include_str!("../../migrations/0004_objects.sql") },
+    Migration { version: 5, name: "models", sql: include_str!("../../migrations/0005_models.sql") },
 ];
 
 /// Any number will do, as long as every Runyard takes the same.

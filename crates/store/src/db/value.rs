@@ -1,6 +1,8 @@
 //! The values that both engines understand: integers, floats, texts and bytes. Everything else is one of these.
 
-use runyard_domain::{BlueprintId, FileSetId, JobId, Millis, ProjectId, RunId, TokenId};
+use runyard_domain::{
+    BlueprintId, FileSetId, JobId, Millis, ModelId, ModelVersionId, ProjectId, RunId, TokenId,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::Error;
@@ -163,6 +165,8 @@ ids! {
     ProjectId, "a project id";
     BlueprintId, "a blueprint id";
     FileSetId, "a file set id";
+    ModelId, "a model id";
+    ModelVersionId, "a model version id";
     RunId, "a run id";
     JobId, "a job id";
     TokenId, "a token id";
