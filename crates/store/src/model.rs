@@ -67,13 +67,14 @@ impl Default for Filter {
     }
 }
 
-/// Writes a new model. A name that is taken in the project is a unique violation.
-pub fn insert(tx: &mut Tx, model: &Model) -> Result<(), Error> {
-    tx.execute(
-        "INSERT INTO models (id, project_id, name, description, created_at) VALUES ($1, $2, $3, $4, $5)",
+/// Writes a new model; `false`: the project has one with this name.
+pub fn insert(tx: &mut Tx, model: &Model) -> Result<bool, Error> {
+    let written = tx.execute(
+        "INSERT INTO models (id, project_id, name, description, created_at) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (project_id, name) DO NOTHING",
         params![model.id, model.project_id, &model.name, &model.description, model.created_at],
     )?;
-    Ok(())
+    Ok(written > 0)
 }
 
 /// The model with this id.
@@ -97,11 +98,7 @@ pub fn lock(tx: &mut Tx, id: ModelId) -> Result<bool, Error> {
 
 /// Models that match, in order.
 pub fn list(tx: &mut Tx, filter: &Filter) -> Result<Vec<Model>, Error> {
-    let dialect = tx.dialect();
-    let mut conditions = Conditions::default();
-    conditions.any_of(dialect, "m.id", filter.ids.iter().copied());
-    conditions.any_of(dialect, "m.project_id", filter.project_ids.iter().copied());
-    conditions.any_of(dialect, "m.name", &filter.names);
+    let mut conditions = conditions(tx, filter);
     let (direction, follows) = if filter.sort.descending { ("DESC", "<") } else { ("ASC", ">") };
     if let Some(after) = filter.id_after {
         let place = conditions.bind(after);
@@ -113,6 +110,22 @@ pub fn list(tx: &mut Tx, filter: &Filter) -> Result<Vec<Model>, Error> {
         "SELECT {COLUMNS} FROM models m{clause} ORDER BY m.id {direction} LIMIT {limit} OFFSET {offset}"
     );
     tx.query(&sql, conditions.values())?.iter().map(from_row).collect()
+}
+
+/// How many models match, whatever the filter says of order and place.
+pub fn count(tx: &mut Tx, filter: &Filter) -> Result<i64, Error> {
+    let conditions = conditions(tx, filter);
+    let sql = format!("SELECT count(*) FROM models m{}", conditions.clause());
+    tx.query_one(&sql, conditions.values())?.get(0)
+}
+
+fn conditions(tx: &Tx, filter: &Filter) -> Conditions {
+    let dialect = tx.dialect();
+    let mut conditions = Conditions::default();
+    conditions.any_of(dialect, "m.id", filter.ids.iter().copied());
+    conditions.any_of(dialect, "m.project_id", filter.project_ids.iter().copied());
+    conditions.any_of(dialect, "m.name", &filter.names);
+    conditions
 }
 
 /// Writes name and description. A name that is taken in the project is a unique violation.

@@ -261,6 +261,13 @@ pub fn list(tx: &mut Tx, filter: &Filter) -> Result<Vec<ModelVersion>, Error> {
     tx.query(&sql, conditions.values())?.iter().map(from_row).collect()
 }
 
+/// How many versions match, whatever the filter says of order and place.
+pub fn count(tx: &mut Tx, filter: &Filter) -> Result<i64, Error> {
+    let conditions = conditions(tx, filter);
+    let sql = format!("SELECT count(*) FROM {FROM}{}", conditions.clause());
+    tx.query_one(&sql, conditions.values())?.get(0)
+}
+
 fn conditions(tx: &Tx, filter: &Filter) -> Conditions {
     let dialect = tx.dialect();
     let mut conditions = Conditions::default();
