@@ -4,6 +4,7 @@
 
 pub mod blueprint;
 pub mod db;
+pub mod dump;
 pub mod event;
 pub mod file_set;
 pub mod idempotency;
@@ -11,6 +12,7 @@ pub mod job;
 pub mod log;
 pub mod metric;
 pub mod model;
+pub mod object;
 pub mod project;
 pub mod run;
 pub mod source;

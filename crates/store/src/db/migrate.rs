@@ -25,6 +25,13 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 5, name: "models", sql: include_str!("../../migrations/0005_models.sql") },
 ];
 
+/// Every table, a table after those that it refers to: as the migrations make them.
+pub(crate) fn tables() -> Vec<&'static str> {
+    let made = |sql: &'static str| sql.split("CREATE TABLE ").skip(1);
+    let name = |rest: &'static str| rest.split(|c: char| !(c.is_alphanumeric() || c == '_')).next();
+    MIGRATIONS.iter().flat_map(|migration| made(migration.sql)).filter_map(name).collect()
+}
+
 /// Any number will do, as long as every Runyard takes the same.
 const LOCK: i64 = 0x0052_756e_7961_7264;
 
