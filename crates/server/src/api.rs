@@ -8,6 +8,7 @@ mod file;
 mod job;
 mod log;
 mod metric;
+mod object;
 mod project;
 mod run;
 mod source;
@@ -64,6 +65,7 @@ pub(crate) fn soon() -> OpenApiRouter<App> {
         .routes(routes!(job::heartbeat))
         .routes(routes!(job::append))
         .routes(routes!(job::end))
+        .routes(routes!(object::info))
         .routes(routes!(system::info))
         .routes(routes!(system::resources))
 }

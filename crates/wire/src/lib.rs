@@ -13,6 +13,7 @@ pub mod job;
 pub mod log;
 pub mod metric;
 pub mod model;
+pub mod object;
 pub mod project;
 pub mod run;
 pub mod source;

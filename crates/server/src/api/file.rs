@@ -19,7 +19,7 @@ use serde_json::Value;
 use utoipa::IntoParams;
 
 use super::{Answer, data};
-use crate::{app::App, error::Problem};
+use crate::{app::App, error::Problem, object::reference};
 
 /// Which files.
 #[derive(Deserialize, IntoParams)]
@@ -88,7 +88,12 @@ pub(super) async fn announce(
         parts: file
             .parts
             .into_iter()
-            .map(|part| engine::file_set::NewPart { size: part.size, md5: part.md5, etag: part.etag })
+            .map(|part| engine::file_set::NewPart {
+                size: part.size,
+                md5: part.md5,
+                sha256: part.sha256,
+                etag: part.etag,
+            })
             .collect(),
     });
     let files = files.collect();
@@ -168,15 +173,6 @@ pub(super) fn status(word: &str) -> Result<engine::file_set::Status, String> {
         let word: String = word.chars().take(80).collect();
         format!("`{word}` is not a status: the statuses are incomplete, complete")
     })
-}
-
-/// An address on this server as a path: whoever asks reaches the server by a name of their own.
-fn reference(app: &App, url: String) -> String {
-    let own = app.engine.options.url.get().map_or("", |own| own.trim_end_matches('/'));
-    match url.strip_prefix(own) {
-        Some(path) if path.starts_with('/') => path.to_owned(),
-        _ => url,
-    }
 }
 
 fn wire(app: &App, upload: engine::file_set::Upload) -> Upload {
