@@ -1,53 +1,36 @@
 //! Models as archives: a folder of any size as one tar.zst that is made, sent and read in one pass, and the digest that says
 //! what is in it. Never keeps a file or an archive in memory or in a temporary copy; never follows what leads out of it.
 
+mod content;
+mod files;
+mod frame;
+mod layout;
+mod pack;
+mod paper;
+mod read;
+mod streams;
 mod summary;
+mod survey;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
 
+pub use files::digest;
+pub use pack::pack;
+pub use read::{extract_model, inspect};
+pub use streams::{StreamFile, pack_streams};
 pub use summary::{Entry, Kind, Summary};
+pub use survey::{ModelLimits, Survey, survey};
 
-use crate::{Limits, extract};
+use crate::human;
 
-/// What a model may hold.
-#[derive(Debug, Clone)]
-pub struct ModelLimits {
-    /// Bytes of all files together.
-    pub max_bytes: u64,
-    /// Files, folders and links together.
-    pub max_entries: u64,
-}
-
-impl Default for ModelLimits {
-    fn default() -> Self {
-        Self { max_bytes: 1 << 40, max_entries: 1_000_000 }
-    }
-}
-
-impl ModelLimits {
-    /// The same limits for who reads an archive.
-    pub fn reading(&self) -> Limits {
-        Limits { max_bytes: self.max_bytes, max_entries: self.max_entries, ..Limits::default() }
-    }
-}
-
-/// What a folder, or a single file, holds, as it was when it was looked at.
-#[derive(Debug)]
-pub struct Survey {
-    /// Bytes of all files.
-    pub size: u64,
-    /// How many files.
-    pub files: u64,
-    /// Where the paths start.
-    root: PathBuf,
-}
-
-/// Which digest of each part is made.
+/// Which digest is made of a part, or of a piece of a file: the one that its receiver checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checksum {
     /// SHA-256: the faster one, where the processor knows it.
@@ -59,7 +42,7 @@ pub enum Checksum {
 /// How an archive is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartOptions {
-    /// Bytes of each part; only the last one is smaller.
+    /// Bytes of each part; only the last one is smaller. Three parts are in memory at a time.
     pub part_size: u64,
     /// Which digest of each part is made.
     pub checksum: Checksum,
@@ -103,17 +86,6 @@ pub struct Inspected {
     pub archive_size: u64,
 }
 
-/// A file to pack that is read from somewhere else than a folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StreamFile {
-    /// Relative, with `/`. Folders are implied.
-    pub path: String,
-    /// Whether it may be executed.
-    pub executable: bool,
-    /// Bytes, exactly.
-    pub size: u64,
-}
-
 /// What an archive is expected to be; what is absent is not compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Expected {
@@ -126,7 +98,10 @@ pub struct Expected {
 /// Why files are not packed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Missing, or no permission.
+    /// There is nothing of that name.
+    #[error("`{}` does not exist: name the folder or file that holds the model", .0.display())]
+    Missing(PathBuf),
+    /// No permission, or a disk that fails.
     #[error("cannot read `{}`: {cause}", path.display())]
     Unreadable {
         /// The folder or file.
@@ -135,64 +110,75 @@ pub enum Error {
         #[source]
         cause: io::Error,
     },
+    /// There is no file in it.
+    #[error("`{}` holds no file, and what is empty is no model: has it been saved there?", .0.display())]
+    Empty(PathBuf),
+    /// A link that would lead elsewhere on another machine.
+    #[error(
+        "the link `{}` leads out of the model (to `{}`): replace it by what it points to",
+        link.display(), target.display()
+    )]
+    LinkOut {
+        /// The link.
+        link: PathBuf,
+        /// Where it points.
+        target: PathBuf,
+    },
+    /// A socket, pipe or device.
+    #[error("`{}` is {kind} and cannot be part of a model: remove it", path.display())]
+    Special {
+        /// The thing.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// A name that not every system can write.
+    #[error("the name of `{}` is not UTF-8: rename it", .0.display())]
+    NotText(PathBuf),
+    /// Over the limit of bytes.
+    #[error(
+        "`{}` holds {}, and a model holds at most {}; the largest files are {largest}",
+        path.display(), human(*bytes), human(*limit)
+    )]
+    TooLarge {
+        /// The folder or file.
+        path: PathBuf,
+        /// What it holds.
+        bytes: u64,
+        /// What it may hold.
+        limit: u64,
+        /// The largest files with their sizes.
+        largest: String,
+    },
+    /// Over the limit of entries.
+    #[error("`{}` holds more than {limit} files and folders, and a model holds no more", path.display())]
+    TooManyEntries {
+        /// The folder.
+        path: PathBuf,
+        /// How many it may hold.
+        limit: u64,
+    },
+    /// Somebody writes to it.
+    #[error("`{}` changed while it was read: publish again when nothing writes to it", .0.display())]
+    Changed(PathBuf),
+    /// A file that is no file of a model.
+    #[error("`{path}` cannot be packed: {why}")]
+    Refused {
+        /// Its path.
+        path: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// The parts are not taken.
+    #[error("cannot send the archive: {0}")]
+    Sink(#[source] io::Error),
+    /// zstd refuses, which it never should.
+    #[error("cannot compress the archive: {0}")]
+    Compress(#[source] io::Error),
 }
 
-/// Looks at everything in a folder, hidden files too, or at a single file.
-pub fn survey(path: &Path, limits: &ModelLimits) -> Result<Survey, Error> {
-    let _ = (path, limits);
-    Err(unfinished())
-}
-
-/// Hashes all files, in parallel: what `pack` would say of them.
-pub fn digest(survey: &Survey) -> Result<Summary, Error> {
-    let _ = &survey.root;
-    Err(unfinished())
-}
-
-/// Packs what was surveyed and gives the parts to `sink`, in order. Each file is read once.
-pub fn pack(
-    survey: &Survey,
-    options: PartOptions,
-    sink: impl FnMut(Part) -> io::Result<()> + Send,
-) -> Result<Packed, Error> {
-    let _ = (survey, options, sink);
-    Err(unfinished())
-}
-
-/// The same archive from files that `open` brings one after the other, in any order of `files`.
-pub fn pack_streams<R: Read + Send>(
-    files: &[StreamFile],
-    open: impl FnMut(&StreamFile) -> io::Result<R> + Send,
-    options: PartOptions,
-    sink: impl FnMut(Part) -> io::Result<()> + Send,
-) -> Result<Packed, Error> {
-    let _ = (files, open, options, sink);
-    Err(unfinished())
-}
-
-/// Reads a tar.zst of anybody once, and extracts nothing. `scratch` is a folder for a temporary file without a name: needed to
-/// know the content MD5 of an archive that is not in the order that `pack` makes, or has links to files.
-pub fn inspect(
-    reader: impl Read + Send,
-    limits: &Limits,
-    scratch: Option<&Path>,
-) -> Result<Inspected, extract::Error> {
-    let _ = (reader, limits, scratch);
-    Err(extract::Error::Damaged(io::ErrorKind::Unsupported.into()))
-}
-
-/// Extracts into `folder`, which must be missing or empty, and holds what came against `expected`: the folder is there when all
-/// of it is right, and not before.
-pub fn extract_model(
-    reader: impl Read + Send,
-    folder: &Path,
-    limits: &Limits,
-    expected: &Expected,
-) -> Result<Packed, extract::Error> {
-    let _ = (reader, folder, limits, expected);
-    Err(extract::Error::Damaged(io::ErrorKind::Unsupported.into()))
-}
-
-fn unfinished() -> Error {
-    Error::Unreadable { path: PathBuf::new(), cause: io::ErrorKind::Unsupported.into() }
+impl Error {
+    fn unreadable(path: &Path, cause: io::Error) -> Self {
+        Self::Unreadable { path: path.to_owned(), cause }
+    }
 }
