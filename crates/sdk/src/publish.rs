@@ -91,7 +91,7 @@ pub async fn publish(
             return Ok(begun);
         }
         match bring(client, &begun, &survey, progress).await {
-            // Somebody with the same files was faster.
+            // Somebody with the same files was faster, or the store lost some.
             Err(error) if round < ROUNDS && is_over(&error) => round += 1,
             done => return done,
         }
@@ -115,10 +115,13 @@ async fn bring(
     }
 }
 
-/// Whether the version that is being sent is available, or gone.
+/// Whether the version that is being sent is available or gone, or what had arrived of it is lost.
 fn is_over(error: &Error) -> bool {
     let Error::Server(error) = error else { return false };
-    matches!((error.status(), error.code()), (Some(409), Some("available")) | (Some(404), Some(_)))
+    match (error.status(), error.code()) {
+        (Some(409), Some(code)) => ["available", "no_upload", "incomplete"].contains(&code),
+        (status, code) => status == Some(404) && code.is_some(),
+    }
 }
 
 /// What there is to publish.

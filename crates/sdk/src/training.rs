@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use runyard_domain::model::part_size;
 use runyard_wire::model::{ModelVersion, PatchModelVersion};
 use serde_json::{Map, Value};
 
@@ -11,7 +10,7 @@ use crate::{Environment, Error, patience::Patience, publish};
 
 mod begun;
 
-use begun::{Begun, client};
+use begun::{Begun, NOT_KNOWN, client};
 
 /// What is said of a version besides its files. What is absent stays as it is.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -60,14 +59,12 @@ impl Attributes {
 pub struct Training {
     environment: Environment,
     begun: Option<Begun>,
-    /// How many versions were begun: tells them apart when a step is repeated.
-    count: u32,
 }
 
 impl Training {
     /// A training in this environment. Outside of a job it is read-only.
     pub fn new(environment: Environment) -> Self {
-        Self { environment, begun: None, count: 0 }
+        Self { environment, begun: None }
     }
 
     /// Whether nothing is written: outside of a job, or because it was asked for.
@@ -94,25 +91,23 @@ impl Training {
         if let Some(begun) = &self.begun {
             return Err(Error::Order(format!("{} was begun already: a training has one", begun.title())));
         }
-        self.begin(model, attributes, (0, 0)).await
+        self.begin(model, attributes, NOT_KNOWN).await
     }
 
-    /// Changes what is said of the version; what is absent stays. The parent can be named until the upload.
+    /// Changes what is said of the version; what is absent stays. An available version keeps its parent.
     pub async fn update_model_version(&mut self, attributes: &Attributes) -> Result<(), Error> {
         if self.skips("update_model_version") {
             return Ok(());
         }
         let begun = self.begun.as_mut().ok_or_else(|| missing("updated"))?;
+        let all = attributes.over(&begun.attributes);
+        if !begun.is_available() {
+            let (model, size) = (begun.model.clone(), begun.size);
+            return self.begin(&model, &all, size).await;
+        }
         if attributes.parent.is_some() && attributes.parent != begun.attributes.parent {
-            if begun.uploaded.is_some() || begun.is_available() {
-                return Err(Error::Order(format!(
-                    "{} has its parent: name another before the upload",
-                    begun.title()
-                )));
-            }
-            // A pending version that nobody goes on with is collected.
-            let (model, all) = (begun.model.clone(), attributes.over(&begun.attributes));
-            return self.begin(&model, &all, (0, 0)).await;
+            let title = begun.title();
+            return Err(Error::Order(format!("{title} is available: it keeps its parent, which is history")));
         }
         let patch = PatchModelVersion {
             tag: attributes.tag.clone(),
@@ -127,7 +122,7 @@ impl Training {
                 Err(error) => patience.meet(error.into()).await?,
             }
         };
-        begun.attributes = attributes.over(&begun.attributes);
+        begun.attributes = all;
         Ok(())
     }
 
@@ -141,12 +136,6 @@ impl Training {
             return Err(Error::Order(format!("{} is available: its content never changes", begun.title())));
         }
         let survey = publish::survey(path).await?;
-        let size = (survey.size.cast_signed(), survey.files.cast_signed());
-        if part_size(size.0, size.1) > part_size(begun.new.size, begun.new.files) {
-            // It would have too many parts.
-            let (model, attributes) = (begun.model.clone(), begun.attributes.clone());
-            self.begin(&model, &attributes, size).await?;
-        }
         self.send(&survey).await
     }
 

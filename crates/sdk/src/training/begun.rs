@@ -1,6 +1,12 @@
 //! The version that a training has begun, and the steps that send something. Each may be repeated after trouble.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use runyard_archive::model::Survey;
 use runyard_client::Client;
@@ -13,14 +19,19 @@ use crate::{
     publish::{self, Publish},
 };
 
+/// Bytes and number of files that nobody has looked at yet: there is one at least.
+pub(super) const NOT_KNOWN: (i64, i64) = (0, 1);
+
 /// A version that was begun.
 pub(super) struct Begun {
     /// As it was named.
     pub(super) model: String,
     /// What was said of it so far.
     pub(super) attributes: Attributes,
-    /// What it was begun with: a repeat answers the parts that have arrived.
-    pub(super) new: NewModelVersion,
+    /// Bytes and number of its files, as far as they are known.
+    pub(super) size: (i64, i64),
+    /// Tells it from all others: by this, a repeated step finds it again.
+    key: String,
     pub(super) version: ModelVersion,
     pub(super) uploaded: Option<CompleteModelVersion>,
     /// It was there before: another publish has made it.
@@ -74,41 +85,56 @@ impl Training {
         skips
     }
 
-    /// Begins a version for files of this size and number, which may not be known yet.
+    /// Begins the version, or begins it again with other attributes or for other files.
     pub(super) async fn begin(
         &mut self,
         model: &str,
         attributes: &Attributes,
-        (size, files): (i64, i64),
+        size: (i64, i64),
     ) -> Result<(), Error> {
-        let publish = self.request(Path::new(""), model, attributes);
+        let request = self.request(Path::new(""), model, attributes);
         let mut patience = Patience::of_job();
-        let (begun, new) = loop {
-            match attempt(&client(&self.environment)?, &publish, (size, files)).await {
-                Ok(done) => break done,
+        let begun = loop {
+            match attempt(&client(&self.environment)?, &request, size).await {
+                Ok(begun) => break begun,
                 Err(error) => patience.meet(error).await?,
             }
         };
-        self.keep(model, attributes, new, begun);
+        // Files of another size are other files.
+        let uploaded =
+            self.begun.take().filter(|before| before.size == size).and_then(|before| before.uploaded);
+        self.keep(request, attributes, size, begun);
+        if let Some(begun) = &mut self.begun {
+            begun.uploaded = uploaded;
+        }
         Ok(())
     }
 
     /// Sends the files. After trouble, what has arrived is not sent again.
     pub(super) async fn send(&mut self, survey: &Arc<Survey>) -> Result<(), Error> {
-        let Some(begun) = &mut self.begun else { return Ok(()) };
+        let Some((model, attributes)) = self.begun.as_ref().map(|b| (b.model.clone(), b.attributes.clone()))
+        else {
+            return Ok(());
+        };
+        let request = self.request(Path::new(""), &model, &attributes);
+        let size = (survey.size.cast_signed(), survey.files.cast_signed());
         let mut patience = Patience::of_job();
-        begun.uploaded = loop {
-            let client = client(&self.environment)?;
+        let (begun, sent) = loop {
             let again = async {
-                let model = begun.version.model_id.as_deref().unwrap_or(&begun.model);
-                let known = client.begin_model_version(model, None, &begun.new).await?;
-                publish::send(&client, &known, survey, &|_| {}).await
+                let client = client(&self.environment)?;
+                let begun = attempt(&client, &request, size).await?;
+                let sent = publish::send(&client, &begun, survey, &|_| {}).await?;
+                Ok((begun, sent))
             };
             match again.await {
-                Ok(sent) => break Some(sent),
+                Ok(done) => break done,
                 Err(error) => patience.meet(error).await?,
             }
         };
+        self.keep(request, &attributes, size, begun);
+        if let Some(begun) = &mut self.begun {
+            begun.uploaded = Some(sent);
+        }
         Ok(())
     }
 
@@ -127,48 +153,62 @@ impl Training {
                 Err(error) => patience.meet(error).await?,
             }
         };
-        self.keep(model, attributes, NewModelVersion::default(), done);
+        self.keep(request, attributes, NOT_KNOWN, done);
         Ok(())
     }
 
-    fn keep(&mut self, model: &str, attributes: &Attributes, new: NewModelVersion, begun: BegunModelVersion) {
+    fn keep(
+        &mut self,
+        request: Publish,
+        attributes: &Attributes,
+        size: (i64, i64),
+        begun: BegunModelVersion,
+    ) {
         self.begun = Some(Begun {
-            model: model.to_owned(),
+            model: request.model,
             attributes: attributes.clone(),
-            new,
+            size,
+            key: request.source_key.unwrap_or_default(),
             found: begun.existing,
             version: begun.version,
             uploaded: None,
         });
     }
 
-    /// A request with a key of its own: every version that is begun is another one.
-    fn request(&mut self, path: &Path, model: &str, attributes: &Attributes) -> Publish {
-        self.count += 1;
+    fn request(&self, path: &Path, model: &str, attributes: &Attributes) -> Publish {
         let Environment { run_id, job_id, .. } = &self.environment;
-        let who = job_id.as_ref().or(run_id.as_ref());
+        let attributes = attributes.clone();
+        let key = self.begun.as_ref().map_or_else(|| new_key(&self.environment), |begun| begun.key.clone());
         Publish {
             path: path.to_owned(),
             model: model.to_owned(),
             project: None,
-            tag: attributes.tag.clone(),
+            tag: attributes.tag,
             move_tag: attributes.move_tag,
-            description: attributes.description.clone().unwrap_or_default(),
-            config: attributes.config.clone().unwrap_or_default(),
-            parent: attributes.parent.clone(),
+            description: attributes.description.unwrap_or_default(),
+            config: attributes.config.unwrap_or_default(),
+            parent: attributes.parent,
             run_id: run_id.clone(),
             job_id: job_id.clone(),
-            source_key: who.map(|id| format!("{id}:training:{}", self.count)),
+            source_key: Some(key),
         }
     }
 }
 
+/// A key that no other version of this job has, from whichever of its processes.
+fn new_key(environment: &Environment) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let Environment { run_id, job_id, .. } = environment;
+    let who = job_id.as_ref().or(run_id.as_ref()).map_or("", String::as_str);
+    format!("{who}:training:{}:{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
 async fn attempt(
     client: &Client,
-    publish: &Publish,
+    request: &Publish,
     (size, files): (i64, i64),
-) -> Result<(BegunModelVersion, NewModelVersion), Error> {
-    let model = publish::find_or_make(client, publish).await?;
-    let new = NewModelVersion { size, files, ..publish::request(publish) };
-    Ok((client.begin_model_version(&model, None, &new).await?, new))
+) -> Result<BegunModelVersion, Error> {
+    let model = publish::find_or_make(client, request).await?;
+    let new = NewModelVersion { size, files, ..publish::request(request) };
+    Ok(client.begin_model_version(&model, None, &new).await?)
 }
