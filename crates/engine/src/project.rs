@@ -75,7 +75,7 @@ pub async fn patch(
         .await
 }
 
-/// Deletes a project that has no runs, with its blueprints and tokens. Admin only.
+/// Deletes a project that has neither runs nor models, with its blueprints and tokens. Admin only.
 pub async fn delete(engine: &Engine, actor: &Actor, id_or_name: &str) -> Result<ProjectId> {
     admin(actor, "delete projects")?;
     let (actor, wanted) = (actor.clone(), id_or_name.to_owned());
@@ -89,6 +89,12 @@ pub async fn delete(engine: &Engine, actor: &Actor, id_or_name: &str) -> Result<
             if store::run::exists_in(tx, project.id)? {
                 return Err(Error::conflict(format!(
                     "project `{}` still has runs: delete them first (`runyard ls --project {0}`)",
+                    project.name
+                )));
+            }
+            if store::model::exists_in(tx, project.id)? {
+                return Err(Error::conflict(format!(
+                    "project `{}` still has models: delete them first (`runyard model ls --project {0}`)",
                     project.name
                 )));
             }
