@@ -1,6 +1,11 @@
 //! Which objects the rows refer to: what a backup has to hold.
 
-use crate::db::{Error, Row, Tx};
+use runyard_domain::ModelVersionId;
+
+use crate::{
+    db::{Error, Row, Tx},
+    params,
+};
 
 /// Hands digest and size of every source to `each`.
 pub fn sources<E: From<Error>>(
@@ -36,10 +41,10 @@ pub fn archives<E: From<Error>>(
     )
 }
 
-/// Whether a version of a model, in whatever state, has its bytes under this key.
-pub fn is_archive(tx: &mut Tx, key: &str) -> Result<bool, Error> {
-    let sql = "SELECT 1 FROM model_versions WHERE object_key = $1 LIMIT 1";
-    Ok(tx.query_opt(sql, crate::params![key])?.is_some())
+/// Whether this key is where a version of a model has its bytes, or belongs to the version `id` while it is not available.
+pub fn is_archive(tx: &mut Tx, key: &str, id: ModelVersionId) -> Result<bool, Error> {
+    let sql = "SELECT 1 FROM model_versions WHERE id = $2 AND (object_key = $1 OR state = 'created')";
+    Ok(tx.query_opt(sql, params![key, id])?.is_some())
 }
 
 fn pair<E: From<Error>>(row: &Row, each: &mut impl FnMut(String, i64) -> Result<(), E>) -> Result<(), E> {
