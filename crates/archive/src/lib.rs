@@ -3,6 +3,7 @@
 //! What is packed is the same bytes for the same content, whoever packs it and when. What is extracted never
 //! touches anything outside its folder, whoever made the archive. Everything here blocks: call it from a thread.
 
+pub mod bundle;
 pub mod digest;
 pub mod extract;
 mod header;

@@ -37,10 +37,13 @@ pub(crate) fn engine(clock: Arc<Stopped>, folder: &std::path::Path) -> Engine {
             server_id: "test".to_owned(),
             key: [0; 32],
             max_log_bytes: log::DEFAULT_MAX_BYTES,
+            keep: garbage::gc::Keep::default(),
         },
         waiting: std::sync::Mutex::default(),
         last_id: std::sync::Mutex::default(),
         uploads: tokio::sync::Mutex::default(),
+        models: model::Verifications::default(),
+        backup: Arc::default(),
     })
 }
 
