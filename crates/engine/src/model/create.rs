@@ -30,7 +30,10 @@ pub async fn create(
     engine
         .db
         .write(move |tx| {
-            let project = project_named(tx, &actor, project.as_deref())?;
+            let project = project_named(tx, &actor, project.as_deref()).map_err(|error| match error {
+                Error::NotFound { .. } => Error::field("project_id", error.to_string()),
+                other => other,
+            })?;
             if let Some(same) = key.claim(tx, &id.to_string(), now)? {
                 let same: ModelId =
                     same.parse().map_err(|error| Error::Internal(format!("idempotency: {error}")))?;
