@@ -23,9 +23,10 @@ pub use complete::{Completed, Said, complete};
 pub use create::create;
 pub(crate) use delete::expire;
 pub use delete::{delete, delete_version};
+pub use finish::Finished;
 pub use parts::{NewPart, parts};
 pub use patch::{Patch, patch, patch_version};
-pub use runyard_domain::model::State;
+pub use runyard_domain::model::{Reference, State};
 use runyard_domain::{ModelId, ModelVersionId, ProjectId, token::Scope};
 use runyard_objects::{GetAs, Signed};
 pub use runyard_store::model::{
@@ -49,6 +50,21 @@ pub async fn list(engine: &Engine, actor: &Actor, mut filter: ModelFilter) -> Re
     engine.db.read(move |tx| Ok::<_, Error>(store::model::list(tx, &filter)?)).await
 }
 
+/// The same, and how many match in all, whatever the filter says of order and place.
+pub async fn list_counted(
+    engine: &Engine,
+    actor: &Actor,
+    mut filter: ModelFilter,
+) -> Result<(i64, Vec<Model>)> {
+    if !narrow(actor, &mut filter.project_ids) {
+        return Ok((0, Vec::new()));
+    }
+    let read = move |tx: &mut Tx| {
+        Ok::<_, Error>((store::model::count(tx, &filter)?, store::model::list(tx, &filter)?))
+    };
+    engine.db.read(read).await
+}
+
 /// The model with this id, or with this name in a project (by id or name; `None`: the token's own, or `default`).
 pub async fn get(engine: &Engine, actor: &Actor, id_or_name: &str, project: Option<&str>) -> Result<Model> {
     let (actor, name, project) = (actor.clone(), id_or_name.to_owned(), project.map(str::to_owned));
@@ -63,10 +79,50 @@ pub async fn versions(engine: &Engine, actor: &Actor, mut filter: Filter) -> Res
     engine.db.read(move |tx| Ok::<_, Error>(store::model::version::list(tx, &filter)?)).await
 }
 
+/// The same, and how many match in all, whatever the filter says of order and place.
+pub async fn versions_counted(
+    engine: &Engine,
+    actor: &Actor,
+    mut filter: Filter,
+) -> Result<(i64, Vec<ModelVersion>)> {
+    if !narrow(actor, &mut filter.project_ids) {
+        return Ok((0, Vec::new()));
+    }
+    let read = move |tx: &mut Tx| {
+        let count = store::model::version::count(tx, &filter)?;
+        Ok::<_, Error>((count, store::model::version::list(tx, &filter)?))
+    };
+    engine.db.read(read).await
+}
+
 /// The version with this id.
 pub async fn version(engine: &Engine, actor: &Actor, id: ModelVersionId) -> Result<ModelVersion> {
     let actor = actor.clone();
     engine.db.read(move |tx| readable(tx, &actor, id)).await
+}
+
+/// The version that is meant among the models of a project: by id (of any project), by tag, or the newest available one.
+pub async fn meant(
+    engine: &Engine,
+    actor: &Actor,
+    project: ProjectId,
+    reference: Reference,
+) -> Result<ModelVersion> {
+    let (model, tag) = match reference {
+        Reference::Id(id) => return version(engine, actor, id).await,
+        Reference::Newest(model) => (model, None),
+        Reference::Tagged(model, tag) => (model, Some(tag)),
+    };
+    let name = tag.as_ref().map_or_else(|| model.clone(), |tag| format!("{model}@{tag}"));
+    let filter = Filter {
+        models: vec![model],
+        project_ids: vec![project],
+        tags: tag.into_iter().collect(),
+        states: vec![State::Available],
+        limit: 1,
+        ..Filter::default()
+    };
+    versions(engine, actor, filter).await?.pop().ok_or_else(|| Error::not_found("model version", name))
 }
 
 /// What is in a version, by path; nothing while it is not available.
@@ -92,7 +148,15 @@ pub async fn files(
 /// # Errors
 /// 409 `not_available` while it was not verified.
 pub async fn archive(engine: &Engine, actor: &Actor, id: ModelVersionId) -> Result<Signed> {
-    let version = version(engine, actor, id).await?;
+    address(engine, &version(engine, actor, id).await?)
+}
+
+/// The same, of a version that was read before.
+///
+/// # Errors
+/// As [`archive`].
+pub fn address(engine: &Engine, version: &ModelVersion) -> Result<Signed> {
+    let id = version.id;
     if version.state != State::Available {
         let message = match &version.reason {
             Some(reason) => format!("model version {id} never became available: {reason}"),

@@ -77,7 +77,12 @@ pub(super) fn open(
 }
 
 /// The version and its bytes go: another one has the content. Whoever repeats the request is led there.
-fn merge(tx: &mut Tx, version: &ModelVersion, mut twin: ModelVersion, now: Millis) -> Result<Finished> {
+pub(super) fn merge(
+    tx: &mut Tx,
+    version: &ModelVersion,
+    mut twin: ModelVersion,
+    now: Millis,
+) -> Result<Finished> {
     let before = twin.tag.clone();
     let wanted = version.tag.as_deref();
     let note = match tag::give_existing(tx, &mut twin, wanted, version.move_tag) {

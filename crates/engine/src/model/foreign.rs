@@ -109,9 +109,11 @@ pub async fn update(
                 let model = store::model::get(tx, version.model_id)?;
                 let model = model.ok_or_else(|| Error::not_found("model", version.model_id))?;
                 let parent = origin::parent(tx, &actor, &model, Some(named))?;
-                if version.state == State::Created || version.parent_id.is_none() {
-                    // What was trained from a version and is the same again has no other parent.
-                    version.parent_id = parent.filter(|parent| *parent != id);
+                if version.state == State::Created {
+                    version.parent_id = parent;
+                } else if version.parent_id.is_none() {
+                    // What is the same again after a training has no younger parent: it may be its own child's.
+                    version.parent_id = parent.filter(|parent| parent.0 < id.0);
                 }
             }
             say(&mut version, &attributes)?;
@@ -135,7 +137,7 @@ fn address(engine: &Engine, version: &ModelVersion) -> Result<Signed> {
 }
 
 /// Where the archive arrives, whoever has addresses for that.
-fn arriving(version: &ModelVersion) -> String {
+pub(super) fn arriving(version: &ModelVersion) -> String {
     format!("{}{ARRIVING}", prefix(version))
 }
 

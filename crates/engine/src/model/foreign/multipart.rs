@@ -4,11 +4,14 @@ use runyard_domain::ModelVersionId;
 use runyard_objects::{Error as ObjectsError, Signed};
 use runyard_store as store;
 
-use super::arriving;
+use super::{
+    arriving,
+    validate::{Claims, Twin, settle},
+};
 use crate::{
     Actor, Engine, Error, Result,
     model::{
-        ADDRESS_S,
+        ADDRESS_S, ModelVersion,
         changing::{discard_upload, unfinished},
         parts::lost,
     },
@@ -50,19 +53,29 @@ pub async fn sign_part(
     Ok(engine.objects.presign_loose_part(&key, upload, number, md5, ADDRESS_S)?)
 }
 
-/// Makes the parts one object, which is yet to be validated. May be repeated.
+/// Makes the parts one object and validates it by what was said of the archive before: from then on the version is
+/// available. Another version that has the same tree is answered in its place. May be repeated.
+///
+/// # Errors
+/// As [`super::validate`], but for [`Error::SameContent`]; `no_upload` when this is not the upload that the version has.
 pub async fn complete_parts(
     engine: &Engine,
     actor: &Actor,
     id: ModelVersionId,
     upload: &str,
     parts: Vec<(i64, String)>,
-) -> Result<()> {
-    let key = of_upload(engine, actor, id, upload).await?;
-    match engine.objects.complete_multipart(&key, upload, &parts).await {
-        Err(ObjectsError::NoUpload { .. }) => Err(lost(id)),
-        done => Ok(done?),
+) -> Result<ModelVersion> {
+    match of_upload(engine, actor, id, upload).await {
+        Ok(key) => match engine.objects.complete_multipart(&key, upload, &parts).await {
+            // An earlier request came so far, or it is lost: what has arrived tells.
+            Ok(()) | Err(ObjectsError::NoUpload { .. }) => {}
+            Err(error) => return Err(error.into()),
+        },
+        // An earlier request was done, one way or the other.
+        Err(Error::Conflict { code: "available" | "failed", .. } | Error::NotFound { .. }) => {}
+        Err(error) => return Err(error),
     }
+    settle(engine, actor, id, Claims::default(), Twin::Merged).await
 }
 
 /// Gives the upload up, and frees its parts. May be repeated.

@@ -17,7 +17,7 @@ use crate::{
         changing::{fresh_key, locked, prefix, unfinished},
         finish::{self, Finished},
         parts::lost,
-        read,
+        reaches, read,
         verify::join,
     },
 };
@@ -38,23 +38,49 @@ pub struct Claims {
     pub archive_md5: Option<String>,
 }
 
+/// What becomes of a version when another one of the model has its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Twin {
+    /// It stays, and whoever asks is told.
+    Told,
+    /// It goes, and the other one stands for it.
+    Merged,
+}
+
 /// Validates the version: from then on it is available. A repeat with equal values is fine.
 ///
 /// # Errors
-/// [`Error::SameContent`] when another version of the model has the content; wrong values under `size`, `hash` and
-/// `archive_hash`, and `state` when it failed before.
+/// [`Error::SameContent`] when another version of the model has the content: the same tree, or the same `content_md5` if the
+/// client tells contents apart by that; wrong values under `size`, `hash` and `archive_hash`, and `state` when it failed before.
 pub async fn validate(
     engine: &Engine,
     actor: &Actor,
     id: ModelVersionId,
     claims: Claims,
 ) -> Result<ModelVersion> {
+    settle(engine, actor, id, claims, Twin::Told).await
+}
+
+/// The same, for one or the other way with twins.
+pub(super) async fn settle(
+    engine: &Engine,
+    actor: &Actor,
+    id: ModelVersionId,
+    claims: Claims,
+    twins: Twin,
+) -> Result<ModelVersion> {
     let claims = check(claims)?;
     let (now, reader) = (engine.now(), actor.clone());
     let version = engine
         .db
         .write(move |tx| {
-            let mut version = locked(tx, &reader, id)?;
+            let mut version = match locked(tx, &reader, id) {
+                Err(gone @ Error::NotFound { .. }) if twins == Twin::Merged => {
+                    let twin = finish::twin_of(tx, id)?.filter(|twin| reaches(&reader, twin.project_id));
+                    return twin.ok_or(gone);
+                }
+                found => found?,
+            };
             if version.state == State::Created {
                 version.updated_at = now;
                 store::model::version::save(tx, &version)?;
@@ -63,6 +89,7 @@ pub async fn validate(
         })
         .await?;
     match version.state {
+        State::Available if version.id != id => return Ok(version),
         State::Available => return repeated(version, &claims),
         State::Error => {
             let message = "You can only update a model version's state from Created to Available, not Error to Available.";
@@ -80,8 +107,8 @@ pub async fn validate(
     };
     let (actor, said) = (actor.clone(), claims.clone());
     let finished =
-        join(engine, id, |engine| async move { verify(&engine, &actor, version, said).await }).await?;
-    repeated(finished.version, &claims)
+        join(engine, id, |engine| async move { verify(&engine, &actor, version, said, twins).await }).await?;
+    if finished.existing { Ok(finished.version) } else { repeated(finished.version, &claims) }
 }
 
 /// The version if it is what the client says.
@@ -95,7 +122,13 @@ fn repeated(version: ModelVersion, claims: &Claims) -> Result<ModelVersion> {
     Ok(wrong.finish(version)?)
 }
 
-async fn verify(engine: &Engine, actor: &Actor, version: ModelVersion, claims: Claims) -> Result<Finished> {
+async fn verify(
+    engine: &Engine,
+    actor: &Actor,
+    version: ModelVersion,
+    claims: Claims,
+    twins: Twin,
+) -> Result<Finished> {
     let (key, size) = take(engine, actor, &version, &claims).await?;
     let grown = size.saturating_mul(GROWS_BY).max(GROWS_TO).min(MAX_BYTES.cast_unsigned());
     let limits = Limits { max_entries: MAX_ENTRIES.cast_unsigned(), max_bytes: grown, ..Limits::default() };
@@ -114,8 +147,12 @@ async fn verify(engine: &Engine, actor: &Actor, version: ModelVersion, claims: C
                 return Err(lost(id));
             }
             if let (Ok(archive), true) = (&archive, wrong.0.is_empty()) {
-                if let Some(twin) = twin(tx, &version, archive)? {
-                    return Err(Error::SameContent { existing: twin });
+                match twin(tx, &version, archive, claims.content_md5.is_some())? {
+                    None => {}
+                    Some(twin) if twins == Twin::Merged => {
+                        return Ok(Ok(finish::merge(tx, &version, twin, now)?));
+                    }
+                    Some(twin) => return Err(Error::SameContent { existing: twin.id }),
                 }
                 // Addresses that are out there may still bring something.
                 finish::discard_late(tx, &version, "arriving/", now)?;
@@ -173,10 +210,16 @@ async fn take(
     }
 }
 
-/// Another available version of the model with this content, as the client's system tells contents apart.
-fn twin(tx: &mut Tx, version: &ModelVersion, archive: &Inspected) -> Result<Option<ModelVersionId>> {
+/// Another available version of the model with this content. `by_contents`: the client tells them apart by nothing else, so
+/// that other names of the same contents make no other version.
+fn twin(
+    tx: &mut Tx,
+    version: &ModelVersion,
+    archive: &Inspected,
+    by_contents: bool,
+) -> Result<Option<ModelVersion>> {
     let same_tree = store::model::version::by_tree(tx, version.model_id, &archive.summary.tree_digest)?;
-    let twin = match (same_tree, &archive.content_md5) {
+    let twin = match (same_tree, archive.content_md5.as_ref().filter(|_| by_contents)) {
         (Some(twin), _) => Some(twin),
         (None, Some(md5)) => {
             let filter = store::model::version::Filter {
@@ -190,7 +233,7 @@ fn twin(tx: &mut Tx, version: &ModelVersion, archive: &Inspected) -> Result<Opti
         }
         (None, None) => None,
     };
-    Ok(twin.map(|twin| twin.id).filter(|twin| *twin != version.id))
+    Ok(twin.filter(|twin| twin.id != version.id))
 }
 
 fn wrong_in(archive: &Inspected, claims: &Claims) -> FieldErrors {
