@@ -10,9 +10,6 @@ pub enum Error {
     /// The files cannot be packed: missing, unreadable, changed while they were read, ...
     #[error(transparent)]
     Files(#[from] runyard_archive::model::Error),
-    /// Nothing to publish.
-    #[error("there are no files in `{}`: a model version has at least one", .0.display())]
-    Empty(PathBuf),
     /// The server refused, or cannot be reached.
     #[error(transparent)]
     Server(#[from] runyard_client::Error),

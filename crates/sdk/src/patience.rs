@@ -71,7 +71,7 @@ mod tests {
         ] {
             assert!(may_pass(&error), "{error}");
         }
-        for error in [Error::Server(store(403)), Error::Empty("x".into()), Error::Stopped] {
+        for error in [Error::Server(store(403)), Error::Occupied("x".into()), Error::Stopped] {
             assert!(!may_pass(&error), "{error}");
         }
     }

@@ -8,7 +8,10 @@ use std::{
 
 use runyard_archive::model::{self, ModelLimits, Survey};
 use runyard_client::{Client, model::Filter};
-use runyard_domain::{FieldErrors, ModelId, model::check_name};
+use runyard_domain::{
+    FieldErrors, ModelId,
+    model::{MAX_BYTES, MAX_ENTRIES, check_name},
+};
 use runyard_wire::model::{BegunModelVersion, NewModel, NewModelVersion};
 use serde_json::{Map, Value};
 
@@ -124,14 +127,15 @@ fn is_over(error: &Error) -> bool {
     }
 }
 
+/// What a server takes.
+pub(crate) fn limits() -> ModelLimits {
+    ModelLimits { max_bytes: MAX_BYTES.cast_unsigned(), max_entries: MAX_ENTRIES.cast_unsigned() }
+}
+
 /// What there is to publish.
 pub(crate) async fn survey(path: &Path) -> Result<Arc<Survey>, Error> {
     let own = path.to_owned();
-    let survey = blocking(move || model::survey(&own, &ModelLimits::default())).await??;
-    if survey.files == 0 {
-        return Err(Error::Empty(path.to_owned()));
-    }
-    Ok(Arc::new(survey))
+    Ok(Arc::new(blocking(move || model::survey(&own, &limits())).await??))
 }
 
 /// The id of a version that was begun.

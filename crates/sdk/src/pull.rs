@@ -17,7 +17,7 @@ use runyard_client::{Client, Error as ClientError};
 use runyard_wire::model::ModelVersion;
 use tokio::sync::mpsc;
 
-use crate::{Error, error::blocking};
+use crate::{Error, error::blocking, publish};
 
 /// Pieces of the download that wait for the extraction.
 const WAITING: usize = 16;
@@ -95,8 +95,7 @@ fn is_taken(folder: &Path) -> Result<bool, Error> {
 /// Whether what is in the folder is the version, bit by bit.
 async fn holds(folder: &Path, version: &ModelVersion) -> Result<Pulled, Error> {
     let own = folder.to_owned();
-    let found =
-        blocking(move || model::survey(&own, &ModelLimits::default()).and_then(|all| model::digest(&all)));
+    let found = blocking(move || model::survey(&own, &publish::limits()).and_then(|all| model::digest(&all)));
     match found.await? {
         Ok(summary) if Some(&summary.tree_digest) == version.tree_digest.as_ref() => Ok(Pulled::There),
         _ => Err(Error::Occupied(folder.to_owned())),
@@ -105,7 +104,7 @@ async fn holds(folder: &Path, version: &ModelVersion) -> Result<Pulled, Error> {
 
 /// As much as the version says, and not a byte more.
 fn limits(version: &ModelVersion) -> extract::Limits {
-    let limits = ModelLimits::default();
+    let limits = publish::limits();
     let size = version.size.and_then(|size| u64::try_from(size).ok());
     ModelLimits { max_bytes: size.unwrap_or(limits.max_bytes), ..limits }.reading()
 }
