@@ -21,11 +21,16 @@ impl Clock for Stopped {
 
 /// An engine in memory, with objects in a folder whose addresses it signs.
 pub(crate) fn engine(clock: Arc<Stopped>, folder: &std::path::Path) -> Engine {
+    engine_on(Db::inline().unwrap(), clock, folder)
+}
+
+/// The same on a database of its own.
+pub(crate) fn engine_on(db: Db, clock: Arc<Stopped>, folder: &std::path::Path) -> Engine {
     let url = Arc::new(OnceLock::from("http://127.0.0.1:7878".to_owned()));
     let signing = FolderSigning { key: [0; 32], url: Arc::clone(&url) };
     let objects = Location::Folder { path: folder.to_owned(), signing };
     Engine::new(Parts {
-        db: Db::inline().unwrap(),
+        db,
         objects: Objects::open(&objects).unwrap(),
         executors: Vec::new(),
         clock,

@@ -66,7 +66,10 @@ pub(super) fn discard(tx: &mut Tx, version: &ModelVersion, now: Millis) -> Resul
 /// Notes the upload in parts that is under way as garbage, and forgets its parts.
 pub(super) fn discard_upload(tx: &mut Tx, version: &ModelVersion, now: Millis) -> Result<()> {
     if let Some(upload) = &version.upload {
-        store::source::discard_upload(tx, &version.object_key, upload, now)?;
+        // What foreign clients send is taken away from where it arrives.
+        let foreign = version.part_size.is_none();
+        let key = if foreign { super::foreign::arriving(version) } else { version.object_key.clone() };
+        store::source::discard_upload(tx, &key, upload, now)?;
     }
     Ok(store::model::content::forget_parts(tx, version.id)?)
 }

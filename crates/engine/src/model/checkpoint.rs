@@ -193,7 +193,9 @@ async fn make(
             Ok(Ok(finish::publish(tx, version, &archive, &files, now)?))
         })
         .await?;
-    garbage::collect_later(engine);
+    if !matches!(&finished, Ok(fresh) if !fresh.existing) {
+        garbage::collect_later(engine);
+    }
     finished
 }
 

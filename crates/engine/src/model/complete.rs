@@ -66,6 +66,9 @@ pub async fn complete(
             };
             if version.state == State::Created {
                 check_parts(&version, &told)?;
+                if version.upload.is_none() {
+                    return Err(lost(id));
+                }
                 store::model::content::put_parts(tx, id, &told.parts)?;
                 version.updated_at = now;
                 store::model::version::save(tx, &version)?;
@@ -156,7 +159,9 @@ async fn verify(engine: &Engine, actor: &Actor, version: ModelVersion, said: Sai
             }
         })
         .await?;
-    garbage::collect_later(engine);
+    if !matches!(&finished, Ok(fresh) if !fresh.existing) {
+        garbage::collect_later(engine);
+    }
     finished
 }
 

@@ -6,7 +6,7 @@ use runyard_store::{self as store, Tx};
 
 use super::{
     ModelVersion, State,
-    changing::{discard, expired, locked},
+    changing::{discard, discard_upload, expired, locked},
     find, no_job,
 };
 use crate::{Actor, Engine, Error, Result, garbage, source};
@@ -32,9 +32,7 @@ pub async fn delete(
             no_job(&actor, "delete models")?;
             store::model::lock(tx, model.id)?;
             for version in store::model::version::uploading(tx, model.id)? {
-                if let Some(upload) = &version.upload {
-                    store::source::discard_upload(tx, &version.object_key, upload, now)?;
-                }
+                discard_upload(tx, &version, now)?;
             }
             let sources = store::model::version::sources(tx, model.id)?;
             store::model::delete(tx, model.id)?;
