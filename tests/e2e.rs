@@ -24,6 +24,12 @@ mod full_disk;
 mod gpu;
 #[path = "e2e/main_road.rs"]
 mod main_road;
+#[path = "e2e/model_jobs.rs"]
+mod model_jobs;
+#[path = "e2e/model_trouble.rs"]
+mod model_trouble;
+#[path = "e2e/models.rs"]
+mod models;
 #[path = "e2e/outliving.rs"]
 mod outliving;
 #[path = "e2e/reading.rs"]

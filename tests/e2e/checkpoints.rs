@@ -208,6 +208,6 @@ fn digits_killed_in_the_middle_goes_on_from_its_newest_complete_checkpoint() {
     assert!(*accuracy.last().unwrap() > 0.9, "{accuracy:?}");
     // The model is there for whoever wants it.
     let model = server.home().join("model");
-    server.cli(&["artifact", "pull", "digits/output", &model.display().to_string()]).ok();
-    assert!(content(&model.join("model/model.joblib")).len() > 1000);
+    server.cli(&["model", "pull", "digits", &model.display().to_string()]).ok();
+    assert!(content(&model.join("model.joblib")).len() > 1000);
 }

@@ -9,6 +9,7 @@ use crate::output::Format;
 pub(crate) mod artifact;
 pub(crate) mod blueprint;
 pub(crate) mod checkpoint;
+pub(crate) mod model;
 pub(crate) mod project;
 pub(crate) mod run;
 pub(crate) mod server;
@@ -76,7 +77,7 @@ pub(crate) enum Command {
     Metrics(run::Metrics),
     /// List the checkpoints of a run, newest first
     Checkpoints(checkpoint::Checkpoints),
-    /// Checkpoints: download, delete
+    /// Checkpoints: download, publish, delete
     #[command(subcommand)]
     Checkpoint(checkpoint::Checkpoint),
     /// List the artifacts of a run, newest first
@@ -84,6 +85,9 @@ pub(crate) enum Command {
     /// Artifacts: download
     #[command(subcommand)]
     Artifact(artifact::Artifact),
+    /// Models: publish, list, download, compare and delete their versions
+    #[command(subcommand)]
+    Model(model::Model),
     /// Stop runs: SIGTERM now, SIGKILL after the grace
     Stop(run::Stop),
     /// Start a run that has ended once more

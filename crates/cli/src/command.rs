@@ -17,6 +17,7 @@ mod events;
 mod logs;
 mod ls;
 mod metrics;
+mod model;
 mod offline;
 mod project;
 mod restart;
@@ -55,6 +56,7 @@ async fn speak(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Checkpoint(args) => checkpoint::run(context, args).await,
         Command::Artifacts(args) => artifact::list(context, args).await,
         Command::Artifact(args) => artifact::run(context, args).await,
+        Command::Model(args) => model::run(context, args).await,
         Command::Stop(args) => stop::run(context, args).await,
         Command::Restart(args) => restart::run(context, args).await,
         Command::Rm(args) => rm::run(context, args).await,

@@ -251,7 +251,7 @@ fn take_records(
                 Ok(Record::Metrics(mut more)) => points.append(&mut more),
                 Ok(Record::Progress(operations)) => reported = Some(operations),
                 // The runner, which has the files, does what these ask for.
-                Ok(Record::Checkpoint(_) | Record::Artifact(_)) => {}
+                Ok(Record::Checkpoint(_) | Record::Artifact(_) | Record::Model(_)) => {}
                 Err(error) => rejected.push((offset, error.to_string())),
             }
         }

@@ -8,6 +8,9 @@ mod file;
 mod job;
 mod log;
 mod metric;
+mod model;
+mod model_version;
+mod object;
 mod project;
 mod run;
 mod source;
@@ -60,10 +63,18 @@ pub(crate) fn soon() -> OpenApiRouter<App> {
         .routes(routes!(checkpoint::read))
         .routes(routes!(artifact::list, artifact::create))
         .routes(routes!(artifact::read))
+        .routes(routes!(model::list, model::create))
+        .routes(routes!(model::get, model::patch))
+        .routes(routes!(model_version::begin))
+        .routes(routes!(model_version::list))
+        .routes(routes!(model_version::get, model_version::patch))
+        .routes(routes!(model_version::files))
+        .routes(routes!(model_version::archive))
         .routes(routes!(job::start))
         .routes(routes!(job::heartbeat))
         .routes(routes!(job::append))
         .routes(routes!(job::end))
+        .routes(routes!(object::info))
         .routes(routes!(system::info))
         .routes(routes!(system::resources))
 }
@@ -71,6 +82,8 @@ pub(crate) fn soon() -> OpenApiRouter<App> {
 /// Routes whose bodies may take long, or what they ask of the object store; below `/api/v2`.
 pub(crate) fn long() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(system::backup))
+        .routes(routes!(system::collect_garbage))
         .routes(routes!(source::put))
         .routes(routes!(source::get, source::head))
         .routes(routes!(checkpoint::get, checkpoint::delete))
@@ -81,6 +94,11 @@ pub(crate) fn long() -> OpenApiRouter<App> {
         .routes(routes!(artifact::files, artifact::announce))
         .routes(routes!(artifact::complete))
         .routes(routes!(artifact::abandon))
+        .routes(routes!(model::delete))
+        .routes(routes!(model_version::delete))
+        .routes(routes!(model_version::parts))
+        .routes(routes!(model_version::complete))
+        .routes(routes!(model_version::of_checkpoint))
 }
 
 /// Routes that need no token.

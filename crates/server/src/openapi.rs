@@ -113,6 +113,7 @@ pub(crate) fn plain_wildcards(mut document: utoipa::openapi::OpenApi) -> utoipa:
         (name = "metrics", description = "Numbers by run, tag and step."),
         (name = "checkpoints", description = "The state of a training at a step, as files."),
         (name = "artifacts", description = "Any file or folder of a run."),
+        (name = "models", description = "Published files, stored once per content and verified before anyone may use them."),
         (name = "jobs", description = "What runners say to the server."),
         (name = "system", description = "The server and its machine.")
     )

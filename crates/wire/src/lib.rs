@@ -14,6 +14,8 @@ pub mod file;
 pub mod job;
 pub mod log;
 pub mod metric;
+pub mod model;
+pub mod object;
 pub mod project;
 pub mod result;
 pub mod run;
