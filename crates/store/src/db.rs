@@ -22,6 +22,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use self::migrate::tables;
 pub use self::{
     conditions::Conditions,
     error::{Error, Rule},
@@ -29,7 +30,6 @@ pub use self::{
     tx::{Dialect, Tx},
     value::{FromValue, Row, Value},
 };
-pub(crate) use self::migrate::tables;
 use self::{
     migrate::{MIGRATIONS, Migration},
     task::{Job, Queue, Work},
