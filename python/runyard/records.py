@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from typing import Any, Dict, List, Optional, Union
 
 from . import values
@@ -36,6 +37,11 @@ def append(record: Dict[str, Any]) -> None:
         os.close(file)
 
 
+def now() -> int:
+    """The time as reports have it, in epoch milliseconds: they may arrive later."""
+    return time.time_ns() // 1_000_000
+
+
 def append_metrics(points: List[Dict[str, Any]]) -> None:
     """Appends points in as few lines as they fit into."""
     for at in range(0, len(points), _BATCH):
@@ -64,6 +70,7 @@ def progress(operation: str, value: float, final_value: float, units: str = "") 
             "value": values.without_non_finite(value) or 0,
             "final_value": values.without_non_finite(final_value) or 0,
             "units": units,
+            "created_at": now(),
         }
         append({"progress": list(_operations.values())})
 

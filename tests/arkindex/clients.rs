@@ -115,3 +115,14 @@ fn a_command_line_makes_a_model_or_finds_it() {
     let said = site.ask("0.4.0", &json!([{"call": "RetrieveModel", "arguments": {"id": id}}]));
     assert_eq!(said[1]["answer"]["name"], "digits", "{}", said[1]);
 }
+
+#[test]
+fn an_archive_as_the_command_line_makes_it_is_taken() {
+    let Some(site) = Site::start() else { return };
+    let folder = site.folder("dotted", &[("model.bin", b"weights"), ("sub/labels.txt", b"0\n")]);
+    let output = site.command("0.6.0", "command_line.py").arg(&folder).output().expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let shown = site.server.cli(&["model", "show", "digits@v1", "--output", "json"]).ok().json();
+    assert_eq!((&shown["state"], &shown["files"]), (&json!("available"), &json!(2)), "{shown:#}");
+}

@@ -1,15 +1,28 @@
 //! What `publish_model_version` of each generation makes of a folder, and what our own API then shows of it.
 
-use std::fs;
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+};
 
+use runyard_tests::{SOON, s3::Store, wait_until};
 use serde_json::{Value, json};
 
 use crate::site::{GENERATIONS, Site, publish, step, text};
 
-const WEIGHTS: &[(&str, &[u8])] =
-    &[("weights/model.bin", &[7; 4096]), ("labels.txt", b"0\n1\n"), (".hidden", b"dot\n")];
-/// MD5 of those contents in the order that Arkindex has: `.hidden`, `labels.txt`, `weights/model.bin`.
-const WEIGHTS_MD5: &str = "e539c7ccd6e8ba6d7b84185cdbb9020d";
+/// Names whose order by components is another one than their order as texts.
+pub(crate) const WEIGHTS: &[(&str, &[u8])] = &[
+    (".hidden", b"dot\n"),
+    ("B.txt", b"cap B\n"),
+    ("a/b.txt", b"AB\n"),
+    ("a.txt", b"A\n"),
+    ("empty.bin", b""),
+    ("weights/model.bin", &[7; 2048]),
+    ("é.txt", b"accent\n"),
+];
+/// MD5 of those contents in that order, as the package has it.
+const WEIGHTS_MD5: &str = "70f027d9f9e18c70bbcfdef6d35c4889";
 
 #[test]
 fn a_first_publish_makes_a_version_that_we_can_use() {
@@ -32,7 +45,7 @@ fn a_first_publish_makes_a_version_that_we_can_use() {
         assert_eq!(version["description"], "the first");
         assert_eq!(version["config"], json!({"classes": 10}));
         assert_eq!(version["content_md5"], WEIGHTS_MD5);
-        assert_eq!((version["files"].as_i64(), version["size"].as_i64()), (Some(3), Some(4104)));
+        assert_eq!((version["files"].as_i64(), version["size"].as_i64()), (Some(7), Some(2070)));
         assert_eq!(version["tree_digest"].as_str().map(str::len), Some(64));
         site.pulled(version, WEIGHTS);
     }
@@ -174,6 +187,47 @@ fn an_archive_goes_in_as_many_parts_as_the_client_chooses() {
 }
 
 #[test]
+fn links_folders_and_modes_arrive_as_they_were() {
+    let Some(site) = Site::start() else { return };
+    let folder = site.folder("linked", &[("weights/model.bin", b"weights"), ("run.sh", b"#!/bin/sh\n")]);
+    symlink("weights/model.bin", folder.join("latest")).expect("a link");
+    symlink("nowhere", folder.join("broken")).expect("a link");
+    fs::create_dir(folder.join("empty")).expect("a folder");
+    fs::set_permissions(folder.join("run.sh"), Permissions::from_mode(0o755)).expect("a mode");
+    for generation in GENERATIONS {
+        let (model, run) = (site.model(&format!("digits-{generation}")), site.worker_run(&json!({})));
+        // Older workers say the MD5 of the contents, links to files included; the server has to find the same.
+        site.work(generation, &run, &json!([publish(&folder, &model, &json!({}))]))
+            .well(&["is now available."]);
+        let here = site.pull(&site.versions(&model)[0]);
+        assert_eq!(fs::read_link(here.join("latest")).expect("a link"), Path::new("weights/model.bin"));
+        assert_eq!(fs::read_link(here.join("broken")).expect("a link"), Path::new("nowhere"));
+        assert!(here.join("empty").is_dir());
+        let mode = fs::metadata(here.join("run.sh")).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o111, 0o111, "{mode:o}");
+    }
+}
+
+#[test]
+fn a_bucket_takes_what_a_folder_takes() {
+    let store = Store::start();
+    let Some(site) = Site::with(store.setup()) else { return };
+    let noise = noise(12 << 20);
+    let files: &[(&str, &[u8])] = &[("weights.bin", &noise), ("labels.txt", b"0\n")];
+    let folder = site.folder("large", files);
+    for generation in GENERATIONS {
+        let (model, run) = (site.model(&format!("digits-{generation}")), site.worker_run(&json!({})));
+        let steps = json!([publish(&folder, &model, &json!({}))]);
+        let first = site.work(generation, &run, &steps).well(&["is now available."]);
+        site.work(generation, &run, &steps).well(&["is now available."]);
+        let versions = site.versions(&model);
+        assert_eq!((versions.len(), &versions[0]["id"]), (1, &first.versions()[0]["id"]), "{versions:#?}");
+        site.pulled(&versions[0], files);
+    }
+    wait_until("only the archives are left", SOON, || store.objects().len() == GENERATIONS.len());
+}
+
+#[test]
 fn a_worker_of_elements_trains_as_well() {
     let Some(site) = Site::start() else { return };
     for generation in GENERATIONS {
@@ -188,12 +242,19 @@ fn a_worker_of_elements_trains_as_well() {
 }
 
 impl Site {
-    /// Pulls a version natively, which checks every digest, and compares the files with those that were published.
+    /// Pulls a version natively, which checks every digest.
     #[track_caller]
-    fn pulled(&self, version: &Value, files: &[(&str, &[u8])]) {
+    fn pull(&self, version: &Value) -> PathBuf {
         let id = text(&version["id"]);
         let here = self.server.home().join(format!("pulled-{id}"));
         self.server.cli(&["model", "pull", &id, here.to_str().expect("a path")]).ok();
+        here
+    }
+
+    /// The same, and compares the files with those that were published.
+    #[track_caller]
+    fn pulled(&self, version: &Value, files: &[(&str, &[u8])]) {
+        let here = self.pull(version);
         for (path, bytes) in files {
             assert!(fs::read(here.join(path)).expect("a file") == *bytes, "{path} is another file");
         }

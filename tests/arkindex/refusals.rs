@@ -1,5 +1,8 @@
 //! What goes wrong, and what a worker then says: each time its log names the reason, and nothing half-made can be used.
 
+use std::{io::Write, net::TcpStream};
+
+use runyard_tests::Server;
 use serde_json::{Value, json};
 
 use crate::site::{GENERATIONS, Site, publish, step, text};
@@ -118,6 +121,29 @@ fn an_archive_that_was_never_sent_is_not_validated() {
         site.work(generation, &run, &steps).failed(&["REFUSED 400", "Archive has not been uploaded"]);
     }
     assert!(site.available(&model).is_empty());
+}
+
+#[test]
+fn an_archive_that_stops_half_way_was_never_sent() {
+    let server = Server::start();
+    let call = |method: &str, path: &str| server.call(method, &format!("/api/v1{path}"));
+    let model = text(&call("POST", "/models/").json(&json!({"name": "digits"})).send().body["id"]);
+    let begun = call("POST", &format!("/model/{model}/versions/")).json(&json!({})).send().body;
+    let address = text(&begun["s3_put_url"]);
+    let host = server.url().trim_start_matches("http://");
+    let path = address.strip_prefix(server.url()).expect("an address on the server");
+    let mut socket = TcpStream::connect(host).expect("it listens");
+    write!(socket, "PUT {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 1000\r\n\r\nhalf")
+        .expect("it is sent");
+    drop(socket);
+    let version = format!("/modelversion/{}/", text(&begun["id"]));
+    let said = json!({"state": "available", "size": 1000, "archive_hash": "0".repeat(32)});
+    let refused = call("PATCH", &version).json(&said).send();
+    assert_eq!((refused.status, &refused.body), (400, &json!({"size": ["Archive has not been uploaded"]})));
+    // An address that was changed to live longer is no address.
+    let longer = path.replace("expires=", "expires=9");
+    let refused = server.call_as("", "PUT", &longer).raw("whole").send();
+    assert_eq!(refused.status, 403, "{}", refused.text);
 }
 
 /// An archive of the package's own making.

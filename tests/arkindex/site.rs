@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use runyard_tests::{Output, Server, repository};
+use runyard_tests::{Output, Server, Setup, repository};
 use serde_json::{Value, json};
 
 /// Each has another protocol: hash conflicts by status, hash conflicts by body, parts.
@@ -25,8 +25,14 @@ impl Site {
     /// `None`: there are no workers to run.
     #[track_caller]
     pub(crate) fn start() -> Option<Self> {
+        Self::with(Setup::default())
+    }
+
+    /// The same with a server of another kind.
+    #[track_caller]
+    pub(crate) fn with(setup: Setup) -> Option<Self> {
         let environments = environments()?;
-        Some(Self { server: Server::start(), environments })
+        Some(Self { server: setup.start(), environments })
     }
 
     /// The Python of a generation.

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod http;
 pub mod processes;
 pub mod runs;
+pub mod s3;
 pub mod server;
 pub mod state;
 pub mod wire;

@@ -88,6 +88,11 @@ impl Wire {
         self.there.bytes.load(SeqCst)
     }
 
+    /// Bytes that came from the server.
+    pub fn received(&self) -> u64 {
+        self.back.bytes.load(SeqCst)
+    }
+
     /// Nothing more gets to the server once so many more bytes were sent.
     pub fn hold_after(&self, bytes: u64) {
         self.there.held_at.store(self.sent() + bytes, SeqCst);

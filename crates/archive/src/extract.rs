@@ -149,6 +149,7 @@ impl<'a> Tree<'a> {
         content: &mut (impl Read + ?Sized),
     ) -> Result<(), Error> {
         match member {
+            Member::InOrder => Ok(()),
             Member::Folder => self.folder(path),
             Member::File { size, executable } => self.file(path, size, executable, content),
             Member::HardLink(target) => self.hard_link(path, &target),

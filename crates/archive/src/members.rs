@@ -12,6 +12,7 @@ use std::{
 
 use crate::{
     extract::{Error, Limits},
+    header::{BLOCK, IN_ORDER},
     human,
 };
 
@@ -23,6 +24,8 @@ const NAME_MAX: usize = 255;
 
 /// One member; its path is made of plain names only.
 pub(crate) enum Member {
+    /// No member, but what the archive says of itself: see [`header::IN_ORDER`].
+    InOrder,
     Folder,
     /// What follows is read from the content.
     File {
@@ -70,9 +73,11 @@ pub(crate) fn read(
 fn member<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Option<(PathBuf, Member)>, Error> {
     use tar::EntryType as T;
     let kind = entry.header().entry_type();
-    // Written by `git archive`.
+    // Also written by `git archive`.
     if kind == T::XGlobalHeader {
-        return Ok(None);
+        let mut comment = Vec::new();
+        entry.take(BLOCK).read_to_end(&mut comment).map_err(Error::Damaged)?;
+        return Ok((comment == IN_ORDER).then(|| (PathBuf::new(), Member::InOrder)));
     }
     let name = entry.path_bytes().into_owned();
     let path = plain(&name)?;

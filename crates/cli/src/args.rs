@@ -53,6 +53,12 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Start a server: SQLite and files in one folder, or PostgreSQL
     Serve(server::Serve),
+    /// Write everything that the server keeps into one file, while it works
+    Backup(server::Backup),
+    /// Make a data folder of a backup
+    Restore(server::Restore),
+    /// Free what nobody needs, and say how much of what
+    Gc(server::Gc),
     /// The process inside every job; started by executors
     #[command(hide = true)]
     Runner {
@@ -82,7 +88,7 @@ pub(crate) enum Command {
     Checkpoint(checkpoint::Checkpoint),
     /// List the artifacts of a run, newest first
     Artifacts(artifact::Artifacts),
-    /// Artifacts: download
+    /// Artifacts: download, delete
     #[command(subcommand)]
     Artifact(artifact::Artifact),
     /// Models: publish, list, download, compare and delete their versions

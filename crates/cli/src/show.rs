@@ -221,10 +221,10 @@ mod tests {
             json!(99_999.96),
             json!(1e-7),
             json!(0.0),
-            json!(null),
+            json!("-Infinity"),
         ];
         let shown: Vec<String> = shown.iter().map(number).collect();
-        assert_eq!(shown, ["3", "0.12346", "12.5", "100000", "1.0000e-7", "0", "nan"]);
+        assert_eq!(shown, ["3", "0.12346", "12.5", "100000", "1.0000e-7", "0", "-Infinity"]);
     }
 
     #[test]

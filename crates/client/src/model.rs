@@ -19,6 +19,9 @@ use runyard_wire::{
 
 use crate::{Client, Error, http::CALL_TIMEOUT, query::Query};
 
+#[cfg(test)]
+mod tests;
+
 /// How long one request to complete a version may take: the server answers within 20 s, or after as long as its object
 /// store takes to put the parts together.
 const COMPLETE_TIMEOUT: Duration = Duration::from_mins(10);

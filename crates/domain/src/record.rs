@@ -95,6 +95,9 @@ pub struct Progress {
     pub final_value: Number,
     /// Of what.
     pub units: String,
+    /// When it was reported, in epoch milliseconds; absent: when it was received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<i64>,
 }
 
 /// A line that is no record, and why.

@@ -31,6 +31,11 @@ impl Contents {
         Self { running: Md5::new(), ends: Vec::new(), at: 0, scratch }
     }
 
+    /// Nothing need wait: the archive says so.
+    pub(super) fn in_order(&mut self) {
+        self.scratch = None;
+    }
+
     /// Takes bytes of the current content. `ordered`: as far as one knows, all of them came in the order that is hashed.
     pub(super) fn take(&mut self, bytes: &[u8], ordered: bool) -> io::Result<()> {
         self.at += bytes.len() as u64;

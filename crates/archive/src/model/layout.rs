@@ -1,13 +1,17 @@
 //! Where each byte of the tar comes from, known before any file is read: so pieces of it can be made in any order. Opens nothing.
 
-use std::ops::Range;
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::Range,
+    path::Path,
+};
 
 use sha2::{Digest, Sha256};
 
 use super::{Entry, Error, Kind, Summary, survey::text};
 use crate::{
-    header, hex,
-    walk::{Entry as Found, Kind as FoundKind},
+    header, hex, link,
+    walk::{self, Entry as Found, Kind as FoundKind},
 };
 
 /// The tar is cut into pieces of this size, each compressed for itself. Part of the format: other sizes make other archives.
@@ -19,6 +23,8 @@ pub(super) type Sha = [u8; 32];
 /// The tar of some entries.
 pub(super) struct Layout<'a> {
     entries: &'a [Found],
+    /// What stands before the first entry.
+    head: Vec<u8>,
     /// Where each entry begins, and the end of the last one.
     starts: Vec<u64>,
 }
@@ -34,15 +40,16 @@ pub(super) struct Brought {
 
 impl<'a> Layout<'a> {
     pub(super) fn new(entries: &'a [Found]) -> Self {
+        let head = if links_to_files(entries) { Vec::new() } else { header::in_order() };
         let mut starts = Vec::with_capacity(entries.len() + 1);
-        let mut at = 0;
+        let mut at = head.len() as u64;
         for entry in entries {
             starts.push(at);
             let content = size(entry);
             at += header::blocks(&entry.path, &entry.kind).len() as u64 + content + header::padding(content);
         }
         starts.push(at);
-        Self { entries, starts }
+        Self { entries, head, starts }
     }
 
     pub(super) fn entry(&self, index: usize) -> &'a Found {
@@ -73,6 +80,9 @@ impl<'a> Layout<'a> {
             (from - begin) as usize..(to - begin) as usize
         };
         let mut brought = Brought::default();
+        // No longer than a chunk.
+        let head = inside(0, self.head.len() as u64);
+        buffer[head.clone()].copy_from_slice(&self.head[..head.len()]);
         let first = self.starts.partition_point(|start| *start <= begin).saturating_sub(1);
         for (index, entry) in self.entries.iter().enumerate().skip(first) {
             let (start, next) = (self.starts[index], self.starts[index + 1]);
@@ -111,6 +121,23 @@ impl<'a> Layout<'a> {
     pub(super) fn shas(&self) -> Vec<Sha> {
         vec![Sha256::digest(b"").into(); self.entries.len()]
     }
+}
+
+/// Whether a content is there under another name, too.
+fn links_to_files(entries: &[Found]) -> bool {
+    let links: BTreeMap<_, _> = entries
+        .iter()
+        .filter_map(|entry| match &entry.kind {
+            FoundKind::Link(target) => Some((entry.path.clone(), target.clone())),
+            _ => None,
+        })
+        .collect();
+    if links.is_empty() {
+        return false;
+    }
+    let files: HashSet<&Path> = walk::files(entries).map(|(_, path)| path).collect();
+    let mut ends = links.keys().filter_map(|link| link::leads_to(&links, link));
+    ends.any(|end| files.contains(end.as_path()))
 }
 
 /// Bytes of content.

@@ -135,7 +135,8 @@ pub(super) fn run<S: Source>(
             (hex(&digest.finalize()), size)
         });
         let part_size = usize::try_from(options.part_size).unwrap_or(usize::MAX).max(1);
-        let cutter = Cutter { part: Vec::new(), part_size, to_hash, to_send };
+        let (returned, spare) = channel();
+        let cutter = Cutter { part: Vec::new(), part_size, to_hash, to_send, spare, give_back: returned };
         let summary = scope.spawn(move || assemble(layout, ready, give_back, cutter));
         let sent = send(parts, options.checksum, &mut sink);
         let (summary, (archive_sha256, archive_size)) = (joined(summary), joined(archive));
@@ -235,6 +236,9 @@ struct Cutter {
     part_size: usize,
     to_hash: SyncSender<Bytes>,
     to_send: SyncSender<Bytes>,
+    /// Memory of parts that nobody needs any more comes back.
+    spare: Receiver<Vec<u8>>,
+    give_back: Sender<Vec<u8>>,
 }
 
 impl Cutter {
@@ -251,15 +255,36 @@ impl Cutter {
     }
 
     fn hand_on(&mut self) -> Result<(), Stopped> {
-        // The next part is most likely as large.
-        let next = Vec::with_capacity(self.part.len());
-        let part = Bytes::from(std::mem::replace(&mut self.part, next));
+        let next = self.spare.try_recv().unwrap_or_default();
+        let part = std::mem::replace(&mut self.part, next);
+        let part = Bytes::from_owner(Loan { part, give_back: self.give_back.clone() });
         self.to_hash.send(part.clone()).map_err(|_| Stopped)?;
         self.to_send.send(part).map_err(|_| Stopped)
     }
 
     fn finish(mut self) -> Result<(), Stopped> {
         if self.part.is_empty() { Ok(()) } else { self.hand_on() }
+    }
+}
+
+/// The memory of a part, which goes back when the last one who holds it lets go.
+struct Loan {
+    part: Vec<u8>,
+    give_back: Sender<Vec<u8>>,
+}
+
+impl AsRef<[u8]> for Loan {
+    fn as_ref(&self) -> &[u8] {
+        &self.part
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        let mut part = std::mem::take(&mut self.part);
+        part.clear();
+        // Fine if there is nobody to take it.
+        let _ = self.give_back.send(part);
     }
 }
 

@@ -49,6 +49,7 @@ impl<'a> Paper<'a> {
     pub(super) fn add(&mut self, path: &Path, member: &Member) -> Result<(), Error> {
         let Some(text) = path.to_str() else { return Err(Error::NotText(path.display().to_string())) };
         match member {
+            Member::InOrder => Ok(()),
             Member::Folder => self.folder(path),
             Member::File { size, executable } => {
                 let content = self.files;

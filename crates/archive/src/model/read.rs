@@ -30,7 +30,8 @@ const BLOCK: usize = 256 << 10;
 const WAITING: usize = 16;
 
 /// Reads a tar.zst of anybody once, and extracts nothing. `scratch` is a folder for a temporary file without a name: needed to
-/// know the content MD5 of an archive that is not in the order that `pack` makes, or has links to files.
+/// know the content MD5 of an archive that is not in the order that `pack` makes, or has links to files. Archives of `pack`
+/// without such links say so, and nothing of them is kept there.
 pub fn inspect(
     reader: impl Read + Send,
     limits: &Limits,
@@ -144,7 +145,7 @@ fn read(reader: impl Read + Send, limits: &Limits, purpose: Purpose<'_>) -> Resu
     thread::scope(|scope| {
         let (to_unpack, blocks) = sync_channel(WAITING);
         let (to_sha, contents) = sync_channel(WAITING);
-        let mut outs = Outs { sha: to_sha, md5: None, ordered: true, last: String::new() };
+        let mut outs = Outs { sha: to_sha, md5: None, ordered: true, promised: false, last: String::new() };
         let (mut to_md5, mut md5s) = (None, None);
         if let Purpose::Inspect { scratch } = purpose {
             let (to_whole, whole) = sync_channel::<Bytes>(WAITING);
@@ -240,6 +241,8 @@ struct Piece {
     last: bool,
     /// All contents so far came in the order of their paths.
     ordered: bool,
+    /// The archive says that they all will.
+    promised: bool,
 }
 
 /// Where the contents go.
@@ -247,6 +250,7 @@ struct Outs {
     sha: SyncSender<Piece>,
     md5: Option<SyncSender<Piece>>,
     ordered: bool,
+    promised: bool,
     /// The path of the content before.
     last: String,
 }
@@ -261,7 +265,7 @@ impl Outs {
 
     fn send(&self, bytes: Bytes, last: bool) -> io::Result<()> {
         let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-        let piece = || Piece { bytes: bytes.clone(), last, ordered: self.ordered };
+        let piece = || Piece { bytes: bytes.clone(), last, ordered: self.ordered, promised: self.promised };
         self.md5.as_ref().map_or(Ok(()), |md5| md5.send(piece()).map_err(gone))?;
         self.sha.send(piece()).map_err(gone)
     }
@@ -280,6 +284,8 @@ fn unpack(
     };
     members::read(archive, limits, |path, member, content| {
         paper.add(path, &member)?;
+        // Only before the first content.
+        outs.promised |= matches!(member, Member::InOrder) && outs.last.is_empty();
         let size = if let Member::File { size, .. } = member { Some(size) } else { None };
         if size.is_some() {
             outs.begin(path);
@@ -350,6 +356,9 @@ fn hash(contents: &Receiver<Piece>) -> Vec<Sha> {
 fn collect(contents: &Receiver<Piece>, scratch: Option<&Path>) -> io::Result<Contents> {
     let mut collected = Contents::new(scratch);
     for piece in contents {
+        if piece.promised {
+            collected.in_order();
+        }
         collected.take(&piece.bytes, piece.ordered)?;
         if piece.last {
             collected.end();

@@ -3,7 +3,8 @@
 use std::{
     fs::{self, Permissions},
     io::{self, Read},
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    path::Path,
 };
 
 use md5::Digest as _;
@@ -120,6 +121,39 @@ fn links_to_files_are_hashed_where_they_stand_as_arkindex_does() {
     assert_eq!(summary(&there.path().join("x")), seen);
     // Nothing in it: what Arkindex says of an empty folder.
     assert_eq!(content_md5(&arkindex(&[])), md5(""));
+}
+
+#[test]
+fn only_what_must_wait_for_its_turn_is_kept_in_the_scratch_folder() {
+    let large = "0".repeat(33 << 20);
+    let nowhere = Path::new("/nowhere");
+    let seen = |archive: &[u8]| inspect(archive, &Limits::default(), Some(nowhere));
+    let here = folder(&[("large", &large), ("z", "z")]);
+    let md5 = Some(hex(&md5::Md5::digest(large.clone() + "z")));
+    assert_eq!(seen(&packed(here.path()).1).unwrap().content_md5, md5);
+
+    let foreign = arkindex(&[("z", T::Regular, b"z", ""), ("large", T::Regular, large.as_bytes(), "")]);
+    let error = seen(&foreign).unwrap_err().to_string();
+    assert!(error.contains("cannot write `/nowhere`"), "{error}");
+    assert_eq!(content_md5(&foreign), md5);
+
+    // A link to a file brings its content once more.
+    symlink("z", here.path().join("link")).unwrap();
+    let error = seen(&packed(here.path()).1).unwrap_err().to_string();
+    assert!(error.contains("cannot write `/nowhere`"), "{error}");
+    let twice = Some(hex(&md5::Md5::digest(large + "zz")));
+    assert_eq!(content_md5(&packed(here.path()).1), twice);
+}
+
+#[test]
+fn an_archive_that_is_not_in_the_order_that_it_promises_has_no_content_md5() {
+    let promise = b"27 comment=runyard: sorted\n";
+    let ours = zstd_decode(&packed(folder(&[("a", "1")]).path()).1);
+    assert_eq!(&ours[512..512 + promise.len()], promise, "this is how ours begin");
+    let others = zstd_decode(&hostile(&[("b", T::Regular, "B"), ("a", T::Regular, "A")]));
+    let lie = zstd_encode(&[&ours[..1024], &others[..]].concat());
+    assert_eq!(content_md5(&lie), None);
+    assert_eq!(content_md5(&zstd_encode(&others)), Some(hex(&md5::Md5::digest("AB"))));
 }
 
 #[test]

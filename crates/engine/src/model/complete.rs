@@ -83,7 +83,7 @@ pub async fn complete(
     }
     let (actor, telling, pending) = (actor.clone(), said.clone(), version.clone());
     let under_way = join(engine, id, |engine| async move { verify(&engine, &actor, pending, telling).await });
-    match wait(under_way).await {
+    match wait(engine, under_way).await {
         None => Ok(Completed::Reading(Box::new(version))),
         Some(finished) => {
             let finished = finished?;

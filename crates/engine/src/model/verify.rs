@@ -28,11 +28,12 @@ pub(super) type Outcome = Shared<BoxFuture<'static, Result<Finished>>>;
 pub struct Verifications {
     by_version: Mutex<HashMap<ModelVersionId, Outcome>>,
     places: Semaphore,
+    wait: Mutex<Duration>,
 }
 
 impl Default for Verifications {
     fn default() -> Self {
-        Self { by_version: Mutex::default(), places: Semaphore::new(AT_ONCE) }
+        Self { by_version: Mutex::default(), places: Semaphore::new(AT_ONCE), wait: Mutex::new(WAIT) }
     }
 }
 
@@ -65,8 +66,27 @@ where
 }
 
 /// How it ended; `None`: it goes on.
-pub(super) async fn wait(outcome: Outcome) -> Option<Result<Finished>> {
-    tokio::time::timeout(WAIT, outcome).await.ok()
+pub(super) async fn wait(engine: &Engine, outcome: Outcome) -> Option<Result<Finished>> {
+    let patience = *engine.models.wait.lock().unwrap_or_else(PoisonError::into_inner);
+    tokio::time::timeout(patience, outcome).await.ok()
+}
+
+#[cfg(test)]
+impl Verifications {
+    /// Requests do not wait at all.
+    pub(super) fn hurry(&self) {
+        *self.wait.lock().unwrap() = Duration::ZERO;
+    }
+
+    /// Nothing is read until this is dropped.
+    pub(super) async fn occupy(&self) -> tokio::sync::SemaphorePermit<'_> {
+        self.places.acquire_many(AT_ONCE as u32).await.unwrap()
+    }
+
+    /// How many verifications are under way.
+    pub(super) fn count(&self) -> usize {
+        self.by_version.lock().unwrap().len()
+    }
 }
 
 fn under_way(engine: &Engine) -> MutexGuard<'_, HashMap<ModelVersionId, Outcome>> {

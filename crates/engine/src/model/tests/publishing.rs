@@ -180,6 +180,33 @@ both! {
         }
     }
 
+    async fn a_large_archive_is_read_once_whoever_asks_and_however_often(db) {
+        let yard = Yard::on(db).await;
+        let model = yard.model("digits").await;
+        let archive = Archive::of(&[("weights", &noise(100_000))]);
+        let begun = yard.begin(&model, &archive).await;
+        let parts = yard.send(begun.version.id, &archive.parts).await;
+        let said = Said { parts, ..archive.said.clone() };
+        let ask = || complete(&yard.engine, &yard.admin, begun.version.id, said.clone());
+        yard.engine.models.hurry();
+        let occupied = yard.engine.models.occupy().await;
+        for _ in 0..3 {
+            let Completed::Reading(version) = ask().await.unwrap() else { panic!("it takes its time") };
+            assert_eq!((version.id, version.state), (begun.version.id, State::Created));
+            assert_eq!(yard.engine.models.count(), 1);
+        }
+        drop(occupied);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let done = loop {
+            assert!(std::time::Instant::now() < deadline, "it was not read within a minute");
+            if let Completed::Done(done) = ask().await.unwrap() {
+                break done;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        };
+        assert!(!done.existing && done.version.state == State::Available);
+    }
+
     async fn a_tag_that_was_taken_meanwhile_is_no_reason_to_lose_the_content(db) {
         let yard = Yard::on(db).await;
         let model = yard.model("digits").await;
