@@ -16,7 +16,7 @@ pub mod claim;
 pub mod commit;
 pub mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use claim::{Claim, Claimed, claim};
 pub use commit::{CommitItem, Committed, commit};

@@ -4,7 +4,7 @@ use runyard_domain::{CorpusId, FieldErrors, Millis, ProjectId, blueprint as rule
 pub use runyard_store::corpus::{Corpus, ElementType, Filter};
 use runyard_store::{self as store, Tx};
 
-use crate::{Actor, Engine, Error, Result, garbage, idempotent, project};
+use crate::{Actor, Engine, Error, Result, dataset, garbage, idempotent, project};
 
 #[cfg(test)]
 mod tests;
@@ -152,10 +152,7 @@ pub(crate) async fn free(engine: &Engine, id: CorpusId) -> Result<()> {
                 store::worker_run::delete(tx, run, now)?;
             }
             for dataset in store::dataset::of_corpus(tx, id)? {
-                if let Some(archive) = store::dataset::get(tx, dataset)?.and_then(|dataset| dataset.archive) {
-                    store::source::discard_object(tx, &archive.key, now)?;
-                }
-                store::dataset::delete(tx, dataset)?;
+                dataset::bury(tx, dataset, now)?;
             }
             Ok::<_, Error>(())
         })

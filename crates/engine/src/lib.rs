@@ -8,6 +8,7 @@ pub mod backup;
 pub mod blueprint;
 pub mod clock;
 pub mod corpus;
+pub mod dataset;
 pub mod element;
 pub mod error;
 pub mod event;

@@ -19,7 +19,7 @@ use runyard_domain::{
 use runyard_executors::{self as executors, Observation};
 use runyard_store as store;
 
-use crate::{Engine, Error, Result, garbage};
+use crate::{Engine, Error, Result, dataset, garbage};
 
 /// How often everything is looked at, in milliseconds, when nothing says that it changed.
 const SCAN_EVERY_MS: i64 = 1_000;
@@ -55,6 +55,7 @@ pub async fn run(engine: Engine, shutdown: impl Future<Output = ()> + Send) {
     let mut controller = Controller::new(engine.clone());
     let mut shutdown = std::pin::pin!(shutdown);
     let sweeper = tokio::spawn(sweep(engine.clone()));
+    let builder = tokio::spawn(dataset::build::run(engine.clone()));
     loop {
         if let Err(error) = controller.tick().await {
             tracing::warn!("the controller could not finish a round, and tries again: {error}");
@@ -69,6 +70,7 @@ pub async fn run(engine: Engine, shutdown: impl Future<Output = ()> + Send) {
         }
     }
     sweeper.abort();
+    builder.abort();
 }
 
 /// Frees what nothing refers to any more, at the start and every hour; looks for orphans, which takes a list of all

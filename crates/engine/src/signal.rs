@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 #[derive(Default, Clone)]
 pub struct Signals {
     controller: Arc<Notify>,
+    builder: Arc<Notify>,
     due: Arc<Mutex<BTreeSet<RunId>>>,
     runs: Arc<Mutex<HashMap<RunId, watch::Sender<u64>>>>,
 }
@@ -39,6 +40,16 @@ impl Signals {
     pub fn drive(&self, run: RunId) {
         self.due.lock().unwrap_or_else(PoisonError::into_inner).insert(run);
         self.controller.notify_one();
+    }
+
+    /// A dataset is to be built.
+    pub fn build(&self) {
+        self.builder.notify_one();
+    }
+
+    /// Becomes ready when a dataset is to be built.
+    pub(crate) async fn built(&self) {
+        self.builder.notified().await;
     }
 
     /// The runs that the controller has a next step with, taken.

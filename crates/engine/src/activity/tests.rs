@@ -1,7 +1,7 @@
 //! What workers do to elements, over a real database and a clock that is moved by hand.
 
 mod random;
-mod yard;
+pub(crate) mod yard;
 
 use runyard_domain::{
     RunId,

@@ -14,19 +14,19 @@ use runyard_store::{Db, corpus::Corpus, corpus::ElementType, element::Element};
 use super::*;
 use crate::{run, tests::Stopped};
 
-pub(super) struct Yard {
-    pub(super) engine: Engine,
-    pub(super) admin: Actor,
-    pub(super) project: ProjectId,
-    pub(super) corpus: CorpusId,
+pub(crate) struct Yard {
+    pub(crate) engine: Engine,
+    pub(crate) admin: Actor,
+    pub(crate) project: ProjectId,
+    pub(crate) corpus: CorpusId,
     /// In the order of their ids.
-    pub(super) elements: Vec<ElementId>,
+    pub(crate) elements: Vec<ElementId>,
     clock: Arc<Stopped>,
-    _folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Yard {
-    pub(super) async fn new(db: Db, elements: usize) -> Self {
+    pub(crate) async fn new(db: Db, elements: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(Stopped::default());
         clock.0.store(1_700_000_000_000, Ordering::Relaxed);
@@ -58,15 +58,15 @@ impl Yard {
             })
             .await
             .unwrap();
-        Self { engine, admin, project, corpus, elements: ids, clock, _folder: folder }
+        Self { engine, admin, project, corpus, elements: ids, clock, folder }
     }
 
-    pub(super) fn later(&self, ms: i64) {
+    pub(crate) fn later(&self, ms: i64) {
         self.clock.0.fetch_add(ms, Ordering::Relaxed);
     }
 
     /// A worker run on all pages, with leases of a minute and three attempts.
-    pub(super) async fn worker_run(&self) -> WorkerRunId {
+    pub(crate) async fn worker_run(&self) -> WorkerRunId {
         let new = worker_run::NewWorkerRun {
             corpus: Some(self.corpus.to_string()),
             worker: "reader".into(),
@@ -79,7 +79,7 @@ impl Yard {
     }
 
     /// A run that executes a worker run on all pages, and the actor of its job.
-    pub(super) async fn run_of_kind_worker(&self) -> (Run, Actor) {
+    pub(crate) async fn run_of_kind_worker(&self) -> (Run, Actor) {
         let worker = WorkerSpec { corpus: "books".into(), selection: pages(), ..WorkerSpec::default() };
         let spec = Spec { command: vec!["true".into()], worker: Some(worker), ..Spec::default() };
         let new = run::NewRun {
@@ -94,23 +94,23 @@ impl Yard {
         (run, Actor { token_id: None, name: "job".into(), scope })
     }
 
-    pub(super) async fn claim(&self, run: WorkerRunId, holder: &str, limit: i64) -> Vec<Claimed> {
+    pub(crate) async fn claim(&self, run: WorkerRunId, holder: &str, limit: i64) -> Vec<Claimed> {
         claim(&self.engine, &self.admin, run, holder.into(), limit, None).await.unwrap().claimed
     }
 
-    pub(super) async fn commit(&self, run: WorkerRunId, items: Vec<CommitItem>) -> Result<Vec<Committed>> {
+    pub(crate) async fn commit(&self, run: WorkerRunId, items: Vec<CommitItem>) -> Result<Vec<Committed>> {
         commit(&self.engine, &self.admin, run, items).await
     }
 
     /// How many classifications these elements have.
-    pub(super) async fn classes(&self, elements: &[ElementId]) -> usize {
+    pub(crate) async fn classes(&self, elements: &[ElementId]) -> usize {
         let ids = elements.to_vec();
         let found = move |tx: &mut Tx| store::element::result::class::of_elements(tx, &ids);
         self.engine.db.read(found).await.unwrap().len()
     }
 
     /// How many elements a worker run made.
-    pub(super) async fn children(&self, run: WorkerRunId) -> usize {
+    pub(crate) async fn children(&self, run: WorkerRunId) -> usize {
         let new = worker_run::NewWorkerRun {
             corpus: Some(self.corpus.to_string()),
             worker: "counts".into(),
@@ -126,7 +126,7 @@ impl Yard {
     }
 
     /// What the ledger says is what the rows say.
-    pub(super) async fn counts_are_true(&self, run: WorkerRunId) {
+    pub(crate) async fn counts_are_true(&self, run: WorkerRunId) {
         let kept = counts(&self.engine, &self.admin, run).await.unwrap();
         let rows = self.engine.db.read(move |tx| store::activity::count(tx, run)).await.unwrap();
         assert_eq!(kept, rows);
@@ -157,12 +157,12 @@ fn page(id: ElementId, corpus_id: CorpusId, n: usize, created_at: Millis) -> Ele
     }
 }
 
-pub(super) fn item(element: ElementId, attempt: i64, outcome: Outcome) -> CommitItem {
+pub(crate) fn item(element: ElementId, attempt: i64, outcome: Outcome) -> CommitItem {
     CommitItem { element, attempt, outcome, error: None, results: Results::default() }
 }
 
 /// A result with one class, which names the attempt.
-pub(super) fn processed(claimed: &Claimed) -> CommitItem {
+pub(crate) fn processed(claimed: &Claimed) -> CommitItem {
     let mut item = item(claimed.element.id, claimed.attempt, Outcome::Processed);
     item.results.classifications.push(Classification {
         class: format!("attempt {}", claimed.attempt),
