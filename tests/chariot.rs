@@ -7,6 +7,8 @@ mod checkpoints;
 mod client;
 #[path = "chariot/document.rs"]
 mod document;
+#[path = "chariot/models.rs"]
+mod models;
 #[path = "chariot/points.rs"]
 mod points;
 #[path = "chariot/refusals.rs"]

@@ -2,10 +2,14 @@
 
 #[path = "e2e/access.rs"]
 mod access;
+#[path = "e2e/backup.rs"]
+mod backup;
 #[path = "e2e/bad_command.rs"]
 mod bad_command;
 #[path = "e2e/bad_job.rs"]
 mod bad_job;
+#[path = "e2e/bad_report.rs"]
+mod bad_report;
 #[path = "e2e/bad_request.rs"]
 mod bad_request;
 #[path = "e2e/blueprint.rs"]
@@ -20,16 +24,26 @@ mod digits;
 mod ending;
 #[path = "e2e/full_disk.rs"]
 mod full_disk;
+#[path = "e2e/gc.rs"]
+mod gc;
 #[path = "e2e/gpu.rs"]
 mod gpu;
 #[path = "e2e/main_road.rs"]
 mod main_road;
+#[path = "e2e/model_jobs.rs"]
+mod model_jobs;
+#[path = "e2e/model_trouble.rs"]
+mod model_trouble;
+#[path = "e2e/models.rs"]
+mod models;
 #[path = "e2e/outliving.rs"]
 mod outliving;
 #[path = "e2e/reading.rs"]
 mod reading;
 #[path = "e2e/requirements.rs"]
 mod requirements;
+#[path = "e2e/s3.rs"]
+mod s3;
 #[path = "e2e/serving.rs"]
 mod serving;
 #[path = "e2e/stopping.rs"]

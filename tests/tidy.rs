@@ -14,16 +14,17 @@ use toml::{Table, Value};
 const ARROWS: &[(&str, &[&str])] = &[
     ("archive", &[]),
     ("benches", &["client", "domain", "store", "wire"]),
-    ("cli", &["archive", "client", "domain", "runner", "server", "wire"]),
+    ("cli", &["archive", "client", "domain", "runner", "sdk", "server", "wire"]),
     ("client", &["domain", "wire"]),
     ("domain", &[]),
     ("engine", &["archive", "domain", "executors", "objects", "store"]),
     ("executors", &["domain"]),
     ("objects", &["domain"]),
-    ("runner", &["archive", "client", "domain", "wire"]),
+    ("runner", &["archive", "client", "domain", "sdk", "wire"]),
+    ("sdk", &["archive", "client", "domain", "wire"]),
     ("server", &["domain", "engine", "executors", "objects", "store", "wire"]),
     ("store", &["domain"]),
-    ("tests", &["client", "domain", "store", "wire"]),
+    ("tests", &["client", "domain", "sdk", "store", "wire"]),
     ("wire", &["domain"]),
 ];
 
@@ -294,6 +295,10 @@ fn only_cli_reads_the_environment() {
         // The runner hands the environment on to the program, and the executors keep the server's settings from the
         // runner: both go through the names, neither looks up one.
         let whole = matches!(file.of_crate(), Some("runner" | "executors"));
+        // Job authors' programs have no command line of ours: one constructor, which they call, reads what the job tells them.
+        if file.path == "crates/sdk/src/environment.rs" {
+            continue;
+        }
         let lines = file.lines_with(true, &["env::var", "env::set_var"]);
         offences.extend(lines.into_iter().filter(|line| !(whole && line.contains("env::vars"))));
     }

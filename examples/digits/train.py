@@ -1,8 +1,9 @@
 """Trains a small neural network on the digits that scikit-learn ships, and reports to Runyard while it does.
 
 Runs anywhere: under Runyard it finds its config, its folders and the records file in the environment, saves a
-checkpoint every few epochs, and goes on from the newest one when the run is restarted, however it ended. Without
-Runyard it uses the config beside it, writes the model to ./output/model and reports nowhere.
+checkpoint every few epochs, goes on from the newest one when the run is restarted, however it ended, and publishes the
+trained network as a version of the model `digits`. Without Runyard it uses the config beside it, writes the model to
+./output/model and reports nowhere.
 """
 
 import json
@@ -139,6 +140,13 @@ def save(network, config, accuracy):
     return folder
 
 
+def publish(folder, config, accuracy):
+    """Makes a version of the model `digits` of the folder. The upload goes on while the program ends; the run waits."""
+    if runyard:
+        about = {"classes": 10, "val_accuracy": accuracy, "hidden": config["hidden"]}
+        runyard.publish_model(folder, "digits", description=f"val accuracy {accuracy:.4f}", config=about)
+
+
 def main():
     sys.stdout.reconfigure(line_buffering=True)  # so that the log is live
     stop = threading.Event()  # on SIGTERM the loop ends between two batches, and what was learned is still saved
@@ -149,6 +157,8 @@ def main():
     network, accuracy = train(config, stop)
     folder = save(network, config, accuracy)
     print(f"val accuracy {accuracy:.4f} after {time.monotonic() - began:.1f} s; model in {folder}")
+    if not stop.is_set():
+        publish(folder, config, accuracy)  # of one that was stopped, the run keeps the files
 
 
 if __name__ == "__main__":

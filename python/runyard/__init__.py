@@ -1,8 +1,8 @@
 """Reports to Runyard and resumes from its checkpoints. Every job can import it; outside of a job, reports go nowhere.
 
 In short: `runyard.log_metric("train/loss", 0.5, step)`, `runyard.progress("train", 3, 10, "epochs")`,
-`runyard.config()`, `with runyard.save_checkpoint(step) as c:`, `with runyard.load_checkpoint() as c:`. For programs
-written against a run context, `open_run_context()` is one.
+`runyard.config()`, `with runyard.save_checkpoint(step) as c:`, `with runyard.load_checkpoint() as c:`,
+`runyard.publish_model(path, "digits", tag="v3")`. For programs written against a run context, `open_run_context()` is one.
 """
 
 from .context import (
@@ -49,7 +49,7 @@ from .local import (
     MemoryMetricSaver,
     MemoryProgressSaver,
 )
-from .records import log_artifact, log_metric, log_metrics, progress
+from .records import log_artifact, log_metric, log_metrics, progress, publish_model
 from .s3 import download_directory_from_s3, upload_directory_to_s3
 
 __all__ = [
@@ -93,6 +93,7 @@ __all__ = [
     "log_metrics",
     "open_run_context",
     "progress",
+    "publish_model",
     "save_checkpoint",
     "upload_directory_to_s3",
 ]

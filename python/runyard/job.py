@@ -43,6 +43,7 @@ class RecordsProgressSaver(ProgressSaver):
     """Progress is a record."""
 
     def save_progress(self, progress: List[SaveProgressDict]) -> None:
+        at = records.now()
         records.append(
             {
                 "progress": [
@@ -51,6 +52,7 @@ class RecordsProgressSaver(ProgressSaver):
                         "value": values.without_non_finite(p["value"]) or 0,
                         "final_value": values.without_non_finite(p["final_value"]) or 0,
                         "units": p["units"],
+                        "created_at": at,
                     }
                     for p in progress
                 ]

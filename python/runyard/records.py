@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from typing import Any, Dict, List
+import time
+from typing import Any, Dict, List, Optional, Union
 
 from . import values
 
@@ -36,6 +37,11 @@ def append(record: Dict[str, Any]) -> None:
         os.close(file)
 
 
+def now() -> int:
+    """The time as reports have it, in epoch milliseconds: they may arrive later."""
+    return time.time_ns() // 1_000_000
+
+
 def append_metrics(points: List[Dict[str, Any]]) -> None:
     """Appends points in as few lines as they fit into."""
     for at in range(0, len(points), _BATCH):
@@ -64,6 +70,7 @@ def progress(operation: str, value: float, final_value: float, units: str = "") 
             "value": values.without_non_finite(value) or 0,
             "final_value": values.without_non_finite(final_value) or 0,
             "units": units,
+            "created_at": now(),
         }
         append({"progress": list(_operations.values())})
 
@@ -76,3 +83,26 @@ def log_artifact(path: "os.PathLike[str] | str", name: "str | None" = None, type
     if type is not None:
         record["type"] = type
     append({"artifact": record})
+
+
+def publish_model(
+    path: "Union[os.PathLike[str], str]",
+    name: str,
+    *,
+    tag: Optional[str] = None,
+    description: Optional[str] = None,
+    config: Optional[Dict[str, Any]] = None,
+    parent: Optional[str] = None,
+    move_tag: bool = False,
+) -> None:
+    """Publishes a file or folder below $RUNYARD_ML as a version of the model `name`. Do not change it any more.
+
+    It is uploaded while you go on; the output of the run says what came of it. `parent` is the version that it was made
+    from, by its id or tag; `move_tag` takes the tag from the version that has it. Outside of a job, nothing happens.
+    """
+    record: Dict[str, Any] = {"path": os.path.abspath(os.fspath(path)), "name": name}
+    given = {"tag": tag, "description": description, "config": config, "parent": parent}
+    record.update((key, value) for key, value in given.items() if value is not None)
+    if move_tag:
+        record["move_tag"] = True
+    append({"model": record})

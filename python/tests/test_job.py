@@ -82,6 +82,20 @@ class Records(Case):
         expected = {"artifact": {"path": str(self.ml / "output" / "model"), "type": "model"}}
         self.assertEqual(self.lines(), [expected])
 
+    def test_a_model_is_named_with_what_was_given(self):
+        runyard.publish_model(self.ml / "output" / "model", "digits")
+        runyard.publish_model(
+            "/ml/m", "digits", tag="v3", description="Best", config={"classes": 10}, parent="v2", move_tag=True
+        )
+        given = {"tag": "v3", "description": "Best", "config": {"classes": 10}, "parent": "v2", "move_tag": True}
+        self.assertEqual(
+            self.lines(),
+            [
+                {"model": {"path": str(self.ml / "output" / "model"), "name": "digits"}},
+                {"model": {"path": "/ml/m", "name": "digits", **given}},
+            ],
+        )
+
     def test_many_points_are_cut_into_lines_that_the_server_takes(self):
         runyard.log_metrics({f"tag{i}": i for i in range(1200)}, 1)
         self.assertEqual([len(line["metrics"]) for line in self.lines()], [500, 500, 200])

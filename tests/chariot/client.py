@@ -15,6 +15,7 @@ from chariot_api import (
     ApiClient,
     ApiException,
     Configuration,
+    CreateModelRequest,
     RestartRunRequest,
     Resources,
     SubmitRunRequest,
@@ -186,6 +187,14 @@ def main():
     assert newest.key_prefix.endswith("/") and newest.status_updated_at >= newest.created_at, newest
     steps = checkpoints.v2_checkpoints_get(run_id=[run], select=["global_step"]).data
     assert [checkpoint.global_step for checkpoint in steps] == [3] and steps[0].id is None, steps
+
+    # create_model
+    wanted = CreateModelRequest(name="digits", version="1.0.0", summary="the first")
+    model = checkpoints.v2_checkpoints_id_model_post(id=newest.id, body=wanted).data.id
+    assert checkpoints.v2_checkpoints_id_model_post(id=newest.id, body=wanted).data.id == model, "a repeat"
+    wanted.version = "one"
+    errors = expect(422, checkpoints.v2_checkpoints_id_model_post, id=newest.id, body=wanted)["errors"]
+    assert "SemVer" in errors["version"][0], errors
 
     # stop, get_events
     assert expect(409, runs.v2_runs_id_restart_post, id=run, body=RestartRunRequest())["error"]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_mins(6);
 
 /// Saves a checkpoint at each step from the one after the newest on, and says what it found.
-const COUNTS: &str = r#"
+pub(crate) const COUNTS: &str = r#"
 import runyard, sys, time
 first = 1
 try:
@@ -31,19 +31,19 @@ while "wait" in sys.argv:
     time.sleep(0.05)
 "#;
 
-fn checkpoints(server: &Server, run: &str) -> Vec<Value> {
+pub(crate) fn checkpoints(server: &Server, run: &str) -> Vec<Value> {
     let list = server.get(&format!("/checkpoints?run_id={run}&limit=1000"));
     list.as_array().expect("a list").clone()
 }
 
 /// Steps of the complete checkpoints, newest first.
-fn complete(server: &Server, run: &str) -> Vec<i64> {
+pub(crate) fn complete(server: &Server, run: &str) -> Vec<i64> {
     let all = checkpoints(server, run);
     let complete = all.iter().filter(|checkpoint| checkpoint["status"] == "complete");
     complete.map(|checkpoint| checkpoint["global_step"].as_i64().unwrap()).collect()
 }
 
-fn submit(server: &Server, options: &[&str], program: &[&str]) -> String {
+pub(crate) fn submit(server: &Server, options: &[&str], program: &[&str]) -> String {
     let mut args = vec!["submit", "--output", "quiet"];
     args.extend(options);
     args.push("--");
@@ -51,7 +51,7 @@ fn submit(server: &Server, options: &[&str], program: &[&str]) -> String {
     server.cli(&args).ok().stdout.trim().to_owned()
 }
 
-fn counts(server: &Server, options: &[&str], last: &str) -> String {
+pub(crate) fn counts(server: &Server, options: &[&str], last: &str) -> String {
     submit(server, options, &["python3", "-c", COUNTS, last])
 }
 
@@ -64,7 +64,7 @@ fn kill_job(server: &Server, run: &str) {
     processes::sigkill(program);
 }
 
-fn content(path: &Path) -> Vec<u8> {
+pub(crate) fn content(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -128,7 +128,7 @@ fn checkpoints_are_listed_pulled_verified_and_deleted() {
     wait_until("the files are gone", SOON, || files_below(&objects).is_empty());
 }
 
-fn files_below(folder: &Path) -> Vec<String> {
+pub(crate) fn files_below(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.path().is_dir() {
@@ -167,6 +167,18 @@ fn artifacts_are_listed_and_pulled_by_name() {
     assert_eq!(content(&home.join("all/plots/a")), b"plot\n");
     assert_eq!(content(&home.join("all/output/rest")), b"rest\n");
     server.cli(&["artifact", "pull", "art/nonesuch"]).refused(1, &["no complete artifact `nonesuch`"]);
+
+    server.cli(&["artifact", "rm", "art/plots"]).refused(2, &["There is nobody to ask", "--yes"]);
+    server.cli(&["artifact", "rm", "--yes", "art"]).refused(2, &["does not say which artifact", "RUN/NAME"]);
+    server.cli(&["artifact", "rm", "--yes", "art/nonesuch"]).refused(1, &["no artifact `nonesuch`"]);
+    let said = server.cli(&["artifact", "rm", "--yes", "art/plots"]).ok().stderr;
+    assert!(said.contains("deleted the artifact plots, freed 5 B"), "{said}");
+    let left = server.cli(&["artifacts", "art", "--output", "json"]).ok().json();
+    assert_eq!((left.as_array().unwrap().len(), &left[0]["name"]), (1, &json!("output")));
+    let id = left[0]["id"].as_str().unwrap();
+    server.cli(&["artifact", "rm", "--yes", id]).ok();
+    let objects = server.data().join("objects");
+    wait_until("the files are gone", SOON, || files_below(&objects).is_empty());
 }
 
 #[test]
@@ -208,6 +220,6 @@ fn digits_killed_in_the_middle_goes_on_from_its_newest_complete_checkpoint() {
     assert!(*accuracy.last().unwrap() > 0.9, "{accuracy:?}");
     // The model is there for whoever wants it.
     let model = server.home().join("model");
-    server.cli(&["artifact", "pull", "digits/output", &model.display().to_string()]).ok();
-    assert!(content(&model.join("model/model.joblib")).len() > 1000);
+    server.cli(&["model", "pull", "digits", &model.display().to_string()]).ok();
+    assert!(content(&model.join("model.joblib")).len() > 1000);
 }

@@ -4,6 +4,8 @@ use std::{fs, time::Duration};
 
 use runyard_tests::Server;
 
+use super::models::{elsewhere, machine};
+
 /// Packages are downloaded, perhaps slowly.
 const PATIENCE: Duration = Duration::from_mins(6);
 
@@ -55,4 +57,17 @@ fn digits_train_to_a_good_accuracy_and_the_second_run_reuses_the_environment() {
         csv.lines().map(|line| line.split(',').nth(2).unwrap().to_owned()).collect()
     };
     assert_eq!(values(&csv), values(&same), "same seed, same numbers, bit by bit");
+
+    // The same content: one version. On an empty machine it predicts as well as the run said.
+    assert_eq!(server.get("/model_versions").as_array().unwrap().len(), 1);
+    let home = machine(&server, "elsewhere");
+    elsewhere(&server, server.url(), &home, &["model", "pull", "digits", "model"]).end().ok();
+    let (source, model) = (runyard_tests::repository().join("examples/digits"), home.join("model"));
+    let options =
+        ["run", "--name", "predict", "--requirement", "scikit-learn", "--source", source.to_str().unwrap()];
+    let program = ["--", "python", "predict.py", model.to_str().unwrap()];
+    let predict = elsewhere(&server, server.url(), &home, &[&options[..], &program].concat());
+    let said = predict.end_within(PATIENCE).ok().stdout;
+    let predicted: f64 = said.trim().rsplit(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("{said}"));
+    assert_eq!(Some(&predicted), accuracy.last(), "{said}");
 }

@@ -5,8 +5,10 @@ pub mod cli;
 pub mod http;
 pub mod processes;
 pub mod runs;
+pub mod s3;
 pub mod server;
 pub mod state;
+pub mod wire;
 
 use std::{
     path::PathBuf,
@@ -17,6 +19,7 @@ use std::{
 
 pub use cli::{Cli, Output};
 pub use server::{Server, Setup};
+pub use wire::Wire;
 
 /// Long enough for anything that does not install packages, on a machine that does much else.
 pub const SOON: Duration = Duration::from_secs(30);

@@ -18,7 +18,14 @@ impl Server {
     /// no run is active: what a run reports changes by itself.
     #[track_caller]
     pub fn state(&self) -> State {
-        let lists = ["/projects", "/tokens", "/blueprints?limit=1000", "/runs?limit=1000"];
+        let lists = [
+            "/projects",
+            "/tokens",
+            "/blueprints?limit=1000",
+            "/runs?limit=1000",
+            "/models?limit=1000",
+            "/model_versions?limit=1000",
+        ];
         let mut files = names(&processes::jobs(self.data()));
         files.append(&mut names(&self.data().join("objects")));
         State { lists: lists.map(|path| (path, self.get(path))).into(), files }

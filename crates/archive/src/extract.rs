@@ -5,23 +5,17 @@
 //! bytes are written there is no link to follow.
 
 use std::{
-    cell::Cell,
     collections::{BTreeMap, HashSet},
-    ffi::OsStr,
     fs::{self, File, OpenOptions, Permissions},
     io::{self, Read, Write as _},
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{OpenOptionsExt, PermissionsExt, symlink},
-    },
-    path::{Component, Path, PathBuf},
-    rc::Rc,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink},
+    path::{Path, PathBuf},
 };
 
-use crate::{human, link};
-
-/// Names, long names and attributes of one entry fit in this many times over.
-const HEADERS_MAX: u64 = 1 << 20;
+use crate::{
+    human, link,
+    members::{self, Member},
+};
 
 /// What an archive may grow to.
 #[derive(Debug, Clone)]
@@ -75,12 +69,31 @@ pub enum Error {
         /// What it is.
         kind: &'static str,
     },
+    /// A name that no disk takes.
+    #[error("the archive is refused: the name `{0}..` is too long")]
+    LongName(String),
     /// Two entries of one name.
     #[error("the archive is refused: it has `{0}` twice")]
     Twice(String),
+    /// A name that not every system can write.
+    #[error("the archive is refused: the name `{0}` is not UTF-8")]
+    NotText(String),
+    /// Another archive, or another content.
+    #[error("the archive is refused: its {what} is {found}, and {expected} was expected")]
+    Differs {
+        /// What was compared.
+        what: &'static str,
+        /// As it should be.
+        expected: String,
+        /// As it is.
+        found: String,
+    },
     /// More entries than allowed.
     #[error("the archive is refused: it has more than {0} files, folders and links")]
     TooManyEntries(u64),
+    /// More names than anyone needs.
+    #[error("the archive is refused: its names are longer than {} together", human(*.0))]
+    LongPaths(u64),
     /// More bytes than allowed.
     #[error("the archive is refused: it expands to more than {}", human(*.0))]
     TooLarge(u64),
@@ -101,27 +114,13 @@ pub enum Error {
 /// Extracts the tar.zst in `reader` into `folder`, which must be missing or empty. Modes become 0755 or 0644. After an
 /// error the folder holds a part of the archive: delete it.
 pub fn extract(reader: impl Read, folder: &Path, limits: &Limits) -> Result<Extracted, Error> {
-    let mut decoder = zstd::Decoder::new(reader).map_err(Error::Damaged)?;
-    decoder.window_log_max(limits.window_log_max).map_err(Error::Damaged)?;
-    let allowance = Rc::new(Cell::new(0));
-    let mut archive = tar::Archive::new(Metered { inner: decoder, allowance: allowance.clone() });
     let mut tree = Tree::new(folder, limits)?;
-    let mut entries = archive.entries().map_err(Error::Damaged)?;
-    loop {
-        allowance.set(HEADERS_MAX);
-        let Some(entry) = entries.next() else { break };
-        let mut entry = entry.map_err(Error::Damaged)?;
-        tree.add(&mut entry, &allowance)?;
-    }
-    tree.make_links()?;
-    // What follows the end is padding; reading it lets zstd check its checksum.
-    allowance.set(HEADERS_MAX);
-    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(Error::Damaged)?;
-    Ok(tree.extracted)
+    members::read(reader, limits, |path, member, content| tree.add(path, member, content))?;
+    tree.finish()
 }
 
 /// The folder as it grows.
-struct Tree<'a> {
+pub(crate) struct Tree<'a> {
     root: &'a Path,
     limits: &'a Limits,
     entries: u64,
@@ -131,7 +130,8 @@ struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    fn new(root: &'a Path, limits: &'a Limits) -> Result<Self, Error> {
+    /// Makes the folder, or makes sure that it is empty.
+    pub(crate) fn new(root: &'a Path, limits: &'a Limits) -> Result<Self, Error> {
         let failed = |cause| Error::Write { path: root.to_owned(), cause };
         fs::create_dir_all(root).map_err(failed)?;
         if fs::read_dir(root).map_err(failed)?.next().is_some() {
@@ -141,33 +141,32 @@ impl<'a> Tree<'a> {
         Ok(Self { root, limits, entries: 0, folders: HashSet::new(), links: BTreeMap::new(), extracted })
     }
 
-    fn add<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>, allowance: &Cell<u64>) -> Result<(), Error> {
-        use tar::EntryType as T;
-        let name = entry.path_bytes().into_owned();
-        let path = plain(&name)?;
-        match entry.header().entry_type() {
-            // Written by `git archive`; says nothing about files.
-            T::XGlobalHeader => return Ok(()),
-            T::Directory => return self.folder(&path),
-            _ if path.as_os_str().is_empty() => return Err(Error::Outside(shown(&name))),
-            T::Regular | T::Continuous | T::GNUSparse => return self.file(&path, entry, allowance),
-            T::Symlink => {
-                let target = entry.link_name_bytes().unwrap_or_default().into_owned();
+    /// Makes what the archive brings. Links come at the end.
+    pub(crate) fn add(
+        &mut self,
+        path: &Path,
+        member: Member,
+        content: &mut (impl Read + ?Sized),
+    ) -> Result<(), Error> {
+        match member {
+            Member::InOrder => Ok(()),
+            Member::Folder => self.folder(path),
+            Member::File { size, executable } => self.file(path, size, executable, content),
+            Member::HardLink(target) => self.hard_link(path, &target),
+            Member::Link(target) => {
                 self.count(1)?;
-                let target = PathBuf::from(OsStr::from_bytes(&target));
-                if self.links.insert(path, target).is_some() {
-                    return Err(Error::Twice(shown(&name)));
+                match self.links.insert(path.to_owned(), target) {
+                    Some(_) => Err(Error::Twice(path.display().to_string())),
+                    None => Ok(()),
                 }
             }
-            T::Link => {
-                let target = entry.link_name_bytes().unwrap_or_default().into_owned();
-                self.hard_link(&path, &plain(&target)?)?;
-            }
-            T::Char | T::Block => return Err(Error::Kind { name: shown(&name), kind: "a device" }),
-            T::Fifo => return Err(Error::Kind { name: shown(&name), kind: "a named pipe" }),
-            _ => return Err(Error::Kind { name: shown(&name), kind: "of an unknown kind" }),
         }
-        Ok(())
+    }
+
+    /// Makes the links, if they all stay inside.
+    pub(crate) fn finish(mut self) -> Result<Extracted, Error> {
+        self.make_links()?;
+        Ok(self.extracted)
     }
 
     /// Makes a folder and those above it; each counts.
@@ -189,20 +188,19 @@ impl<'a> Tree<'a> {
         path.parent().map_or(Ok(()), |parent| self.folder(parent))
     }
 
-    fn file<R: Read>(
+    fn file(
         &mut self,
         path: &Path,
-        entry: &mut tar::Entry<'_, R>,
-        allowance: &Cell<u64>,
+        size: u64,
+        executable: bool,
+        content: &mut (impl Read + ?Sized),
     ) -> Result<(), Error> {
         self.parents(path)?;
         self.count(1)?;
-        let size = entry.size();
         let total = self.extracted.bytes.saturating_add(size);
         if total > self.limits.max_bytes {
             return Err(Error::TooLarge(self.limits.max_bytes));
         }
-        let executable = entry.header().mode().is_ok_and(|mode| mode & 0o111 != 0);
         let mode = if executable { 0o755 } else { 0o644 };
         let full = self.root.join(path);
         let mut file: File = OpenOptions::new()
@@ -211,8 +209,7 @@ impl<'a> Tree<'a> {
             .mode(mode)
             .open(&full)
             .map_err(|cause| self.failed(path, cause))?;
-        allowance.set(size.saturating_add(HEADERS_MAX));
-        copy(entry, &mut file, size, |cause| self.failed(path, cause))?;
+        copy(content, &mut file, size, |cause| self.failed(path, cause))?;
         // Said again because the umask had its say when the file was made.
         file.set_permissions(Permissions::from_mode(mode)).map_err(|cause| self.failed(path, cause))?;
         self.extracted.files += 1;
@@ -274,7 +271,7 @@ impl<'a> Tree<'a> {
 
 /// Copies exactly `size` bytes; keeps apart whose fault a failure is.
 fn copy(
-    from: &mut impl Read,
+    from: &mut (impl Read + ?Sized),
     to: &mut File,
     size: u64,
     failed: impl Fn(io::Error) -> Error,
@@ -293,40 +290,4 @@ fn copy(
         left -= read as u64;
     }
     Ok(())
-}
-
-/// The name as a path of plain components only; empty for the root itself.
-fn plain(name: &[u8]) -> Result<PathBuf, Error> {
-    let mut path = PathBuf::new();
-    for component in Path::new(OsStr::from_bytes(name)).components() {
-        match component {
-            Component::Normal(part) => path.push(part),
-            Component::CurDir => {}
-            _ => return Err(Error::Outside(shown(name))),
-        }
-    }
-    Ok(path)
-}
-
-fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).chars().take(200).collect()
-}
-
-/// Refuses to read more than is allowed at the moment, so that a header cannot grow without bound in memory.
-struct Metered<R> {
-    inner: R,
-    allowance: Rc<Cell<u64>>,
-}
-
-impl<R: Read> Read for Metered<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.allowance.get();
-        if left == 0 && !buffer.is_empty() {
-            return Err(io::Error::other(format!("an entry's header is larger than {}", human(HEADERS_MAX))));
-        }
-        let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let read = self.inner.read(&mut buffer[..most])?;
-        self.allowance.set(left - read as u64);
-        Ok(read)
-    }
 }

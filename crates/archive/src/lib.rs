@@ -3,9 +3,13 @@
 //! What is packed is the same bytes for the same content, whoever packs it and when. What is extracted never
 //! touches anything outside its folder, whoever made the archive. Everything here blocks: call it from a thread.
 
+pub mod bundle;
 pub mod digest;
 pub mod extract;
+mod header;
 mod link;
+mod members;
+pub mod model;
 pub mod pack;
 mod walk;
 
@@ -23,4 +27,12 @@ fn human(bytes: u64) -> String {
         unit += 1;
     }
     if unit == 0 { format!("{bytes} bytes") } else { format!("{value:.1} {}", units[unit]) }
+}
+
+fn hex(digest: &[u8]) -> String {
+    use std::fmt::Write as _;
+    digest.iter().fold(String::with_capacity(2 * digest.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

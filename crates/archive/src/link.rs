@@ -12,16 +12,21 @@ const HOPS_MAX: usize = 40;
 /// Whether following `link` to its end stays inside the root. `links` are all links below the root by their
 /// relative path, with their targets: a link may lead through others, and a `..` behind one of them counts from where it led.
 pub(crate) fn stays_inside(links: &BTreeMap<PathBuf, PathBuf>, link: &Path) -> bool {
+    leads_to(links, link).is_some()
+}
+
+/// Where following `link` ends, which need not be there; nothing when that is not inside the root.
+pub(crate) fn leads_to(links: &BTreeMap<PathBuf, PathBuf>, link: &Path) -> Option<PathBuf> {
     let mut at = link.parent().map(Path::to_owned).unwrap_or_default();
     let mut steps: Vec<Step> = Vec::new();
     let mut hops = 0;
-    let Some(target) = links.get(link) else { return true };
+    let Some(target) = links.get(link) else { return Some(link.to_owned()) };
     if !push(&mut steps, target) {
-        return false;
+        return None;
     }
     while let Some(step) = steps.pop() {
         match step {
-            Step::Up if !at.pop() => return false,
+            Step::Up if !at.pop() => return None,
             Step::Up => {}
             Step::Down(name) => {
                 at.push(name);
@@ -29,12 +34,12 @@ pub(crate) fn stays_inside(links: &BTreeMap<PathBuf, PathBuf>, link: &Path) -> b
                 hops += 1;
                 at.pop();
                 if hops > HOPS_MAX || !push(&mut steps, target) {
-                    return false;
+                    return None;
                 }
             }
         }
     }
-    true
+    Some(at)
 }
 
 enum Step {
@@ -83,6 +88,8 @@ mod tests {
         let links = [("a/b/up", "../.."), ("out", "a/b/up/.."), ("fine", "a/b/up/a")];
         assert!(inside(&links, "a/b/up") && inside(&links, "fine"));
         assert!(!inside(&links, "out"));
+        let links = links.iter().map(|(link, target)| (link.into(), target.into())).collect();
+        assert_eq!(leads_to(&links, Path::new("fine")), Some("a".into()));
     }
 
     #[test]

@@ -1,18 +1,24 @@
 //! Packs a folder: the same content gives the same bytes, whatever the order, times and owners on the disk.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read, Write},
-    os::unix::fs::MetadataExt,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    human,
-    walk::{self, Entry, IGNORE_FILE, Kind},
+    header, hex, human,
+    walk::{self, Entry, Kind, Refused, Stamp},
 };
+
+/// The file whose lines, written as in a `.gitignore`, name what is not packed.
+const IGNORE_FILE: &str = ".runyardignore";
+/// Never part of a program; a line such as `!.venv` in the ignore file brings one back.
+const ALWAYS_IGNORED: [&str; 4] = [".git", "__pycache__", ".venv", "*.pyc"];
 
 /// Beyond this level zstd costs far more time than it saves.
 const LEVEL: i32 = 3;
@@ -123,59 +129,80 @@ pub enum Error {
 /// Writes `folder` to `writer` as tar.zst: entries sorted by the bytes of their path, no times, no owners, modes 0755
 /// and 0644, links as links. After an error, what was written is no archive.
 pub fn pack(folder: &Path, writer: impl Write, options: &PackOptions) -> Result<Packed, Error> {
-    let entries = walk::list(folder, options)?;
+    let entries = list(folder, options)?;
     let out = Hashed { inner: writer, digest: Sha256::new(), bytes: 0 };
     let mut zstd = zstd::Encoder::new(out, LEVEL).map_err(Error::Write)?;
     zstd.include_checksum(true).map_err(Error::Write)?;
-    let mut tar = tar::Builder::new(zstd);
-    let mut files = 0;
     for entry in &entries {
-        append(&mut tar, folder, entry)?;
-        files += u64::from(matches!(entry.kind, Kind::File { .. }));
+        append(&mut zstd, folder, entry)?;
     }
-    let zstd = tar.into_inner().map_err(Error::Write)?;
+    zeros(&mut zstd, header::END)?;
     let mut out = zstd.finish().map_err(Error::Write)?;
     out.flush().map_err(Error::Write)?;
+    let files = walk::files(&entries).count() as u64;
     Ok(Packed { digest: hex(&out.digest.finalize()), bytes: out.bytes, files })
 }
 
-fn append(tar: &mut tar::Builder<impl Write>, folder: &Path, entry: &Entry) -> Result<(), Error> {
-    let mut header = tar::Header::new_gnu();
-    header.set_mtime(0);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_size(0);
-    match &entry.kind {
-        Kind::Folder => {
-            header.set_entry_type(tar::EntryType::Directory);
-            header.set_mode(0o755);
-            tar.append_data(&mut header, &entry.path, io::empty()).map_err(Error::Write)
-        }
-        Kind::Link(target) => {
-            header.set_entry_type(tar::EntryType::Symlink);
-            header.set_mode(0o777);
-            tar.append_link(&mut header, &entry.path, target).map_err(Error::Write)
-        }
-        Kind::File { executable, bytes, identity } => {
-            let path = folder.join(&entry.path);
-            let unreadable = |cause| Error::Unreadable { path: path.clone(), cause };
-            let file = File::open(&path).map_err(unreadable)?;
-            let found = file.metadata().map_err(unreadable)?;
-            if (found.dev(), found.ino()) != *identity || found.len() != *bytes {
-                return Err(Error::Changed(path));
-            }
-            header.set_entry_type(tar::EntryType::Regular);
-            header.set_mode(if *executable { 0o755 } else { 0o644 });
-            header.set_size(*bytes);
-            let mut exact = Exact { file, left: *bytes, failure: None };
-            let written = tar.append_data(&mut header, &entry.path, &mut exact);
-            match (exact.failure, written) {
-                (Some(Failure::Changed), _) => Err(Error::Changed(path)),
-                (Some(Failure::Read(cause)), _) => Err(Error::Unreadable { path, cause }),
-                (None, written) => written.map_err(Error::Write),
-            }
-        }
+/// Everything in `folder` that is not ignored, sorted by the bytes of the path.
+fn list(folder: &Path, options: &PackOptions) -> Result<Vec<Entry>, Error> {
+    match fs::metadata(folder) {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => return Err(Error::NotAFolder(folder.to_owned())),
+        Err(cause) => return Err(Error::Unreadable { path: folder.to_owned(), cause }),
     }
+    let ignored = ignored(folder)?;
+    let ignored = |path: &Path, is_folder: bool| ignored.matched(path, is_folder).is_ignore();
+    let mut entries = walk::list(folder, options.max_entries, ignored).map_err(|why| match why {
+        Refused::Unreadable { path, cause } => Error::Unreadable { path, cause },
+        Refused::LinkOut { link, target } => Error::LinkOut { link, target },
+        Refused::Special { path, kind } => Error::Special { path, kind },
+        Refused::TooMany => Error::TooManyEntries { folder: folder.to_owned(), limit: options.max_entries },
+    })?;
+    entries.sort_by(|a, b| a.path.as_os_str().as_bytes().cmp(b.path.as_os_str().as_bytes()));
+    let bytes = walk::files(&entries).map(|(bytes, _)| bytes).sum::<u64>();
+    if bytes > options.max_bytes {
+        let (folder, limit) = (folder.to_owned(), options.max_bytes);
+        return Err(Error::TooLarge { folder, bytes, limit, largest: walk::largest(&entries) });
+    }
+    Ok(entries)
+}
+
+fn ignored(folder: &Path) -> Result<Gitignore, Error> {
+    let file = folder.join(IGNORE_FILE);
+    let wrong = |error: ignore::Error| Error::IgnoreFile { path: file.clone(), why: error.to_string() };
+    let mut builder = GitignoreBuilder::new(folder);
+    for line in ALWAYS_IGNORED {
+        builder.add_line(None, line).map_err(wrong)?;
+    }
+    match fs::symlink_metadata(&file) {
+        Ok(_) => builder.add(&file).map_or(Ok(()), |error| Err(wrong(error)))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(cause) => return Err(Error::Unreadable { path: file, cause }),
+    }
+    builder.build().map_err(wrong)
+}
+
+fn append(tar: &mut impl Write, folder: &Path, entry: &Entry) -> Result<(), Error> {
+    let blocks = header::blocks(&entry.path, &entry.kind);
+    let Kind::File(stamp) = entry.kind else { return tar.write_all(&blocks).map_err(Error::Write) };
+    let path = folder.join(&entry.path);
+    let unreadable = |cause| Error::Unreadable { path: path.clone(), cause };
+    let file = File::open(&path).map_err(unreadable)?;
+    if Stamp::of(&file.metadata().map_err(unreadable)?) != stamp {
+        return Err(Error::Changed(path));
+    }
+    tar.write_all(&blocks).map_err(Error::Write)?;
+    let mut exact = Exact { file, left: stamp.bytes, failure: None };
+    let copied = io::copy(&mut exact, tar);
+    match (exact.failure, copied) {
+        (Some(Failure::Changed), _) => Err(Error::Changed(path)),
+        (Some(Failure::Read(cause)), _) => Err(Error::Unreadable { path, cause }),
+        (None, copied) => copied.map_err(Error::Write).and_then(|_| zeros(tar, header::padding(stamp.bytes))),
+    }
+}
+
+fn zeros(tar: &mut impl Write, bytes: u64) -> Result<(), Error> {
+    io::copy(&mut io::repeat(0).take(bytes), tar).map(drop).map_err(Error::Write)
 }
 
 /// Reads exactly the bytes that the header promises; remembers whose fault a failure was.
@@ -228,12 +255,4 @@ impl<W: Write> Write for Hashed<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
     }
-}
-
-fn hex(digest: &[u8]) -> String {
-    use std::fmt::Write as _;
-    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

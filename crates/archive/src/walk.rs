@@ -1,26 +1,15 @@
-//! Lists what a folder holds, in the order in which it is packed. Follows no link and opens no file but `.runyardignore`.
+//! Lists what a folder holds. Follows no link and opens no file; who packs says what is left out and in which order it goes.
 
 use std::{
     collections::BTreeMap,
-    fs,
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{FileTypeExt, MetadataExt},
-    },
+    fs::{self, Metadata},
+    io,
+    os::unix::fs::{FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use crate::{human, link};
 
-use crate::{
-    human, link,
-    pack::{Error, PackOptions},
-};
-
-/// The file whose lines, written as in a `.gitignore`, name what is not packed.
-pub(crate) const IGNORE_FILE: &str = ".runyardignore";
-/// Never part of a program; a line such as `!.venv` in the ignore file brings one back.
-const ALWAYS_IGNORED: [&str; 4] = [".git", "__pycache__", ".venv", "*.pyc"];
 /// How many of the largest entries an error names.
 const LARGEST: usize = 3;
 
@@ -35,28 +24,57 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 pub(crate) enum Kind {
     Folder,
-    File {
-        executable: bool,
-        bytes: u64,
-        /// Device and inode, to notice when another file takes its place.
-        identity: (u64, u64),
-    },
+    File(Stamp),
     Link(PathBuf),
 }
 
-/// Everything in `folder` that is not ignored, sorted by the bytes of the path.
-pub(crate) fn list(folder: &Path, options: &PackOptions) -> Result<Vec<Entry>, Error> {
-    match fs::metadata(folder) {
-        Ok(found) if found.is_dir() => {}
-        Ok(_) => return Err(Error::NotAFolder(folder.to_owned())),
-        Err(cause) => return Err(Error::Unreadable { path: folder.to_owned(), cause }),
+/// What tells whether a file is still the one that was listed, and untouched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) bytes: u64,
+    pub(crate) executable: bool,
+    /// Device and inode, to notice when another file takes its place.
+    identity: (u64, u64),
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    /// Of a file that is not on this disk.
+    pub(crate) fn elsewhere(bytes: u64, executable: bool) -> Self {
+        Self { bytes, executable, identity: (0, 0), modified: (0, 0) }
     }
-    let ignored = ignored(folder)?;
+
+    pub(crate) fn of(found: &Metadata) -> Self {
+        Self {
+            bytes: found.len(),
+            executable: found.mode() & 0o111 != 0,
+            identity: (found.dev(), found.ino()),
+            modified: (found.mtime(), found.mtime_nsec()),
+        }
+    }
+}
+
+/// Why a folder cannot be listed; who packs says what to do about it.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    Unreadable { path: PathBuf, cause: io::Error },
+    LinkOut { link: PathBuf, target: PathBuf },
+    Special { path: PathBuf, kind: &'static str },
+    TooMany,
+}
+
+/// Everything in `folder` that is not `ignored` (path, whether it is a folder), in no order.
+pub(crate) fn list(
+    folder: &Path,
+    max_entries: u64,
+    ignored: impl Fn(&Path, bool) -> bool,
+) -> Result<Vec<Entry>, Refused> {
     let mut entries = Vec::new();
     let mut todo = vec![PathBuf::new()];
     while let Some(inside) = todo.pop() {
         let here = folder.join(&inside);
-        let unreadable = |cause| Error::Unreadable { path: here.clone(), cause };
+        let unreadable = |cause| Refused::Unreadable { path: here.clone(), cause };
         for child in fs::read_dir(&here).map_err(unreadable)? {
             let child = child.map_err(unreadable)?;
             let path = inside.join(child.file_name());
@@ -65,39 +83,22 @@ pub(crate) fn list(folder: &Path, options: &PackOptions) -> Result<Vec<Entry>, E
                 todo.push(path.clone());
             }
             entries.push(Entry { path, kind });
-            if entries.len() as u64 > options.max_entries {
-                return Err(Error::TooManyEntries { folder: folder.to_owned(), limit: options.max_entries });
+            if entries.len() as u64 > max_entries {
+                return Err(Refused::TooMany);
             }
         }
     }
-    entries.sort_by(|a, b| a.path.as_os_str().as_bytes().cmp(b.path.as_os_str().as_bytes()));
     check_links(folder, &entries)?;
-    check_size(folder, &entries, options)?;
     Ok(entries)
 }
 
-fn ignored(folder: &Path) -> Result<Gitignore, Error> {
-    let file = folder.join(IGNORE_FILE);
-    let wrong = |error: ignore::Error| Error::IgnoreFile { path: file.clone(), why: error.to_string() };
-    let mut builder = GitignoreBuilder::new(folder);
-    for line in ALWAYS_IGNORED {
-        builder.add_line(None, line).map_err(wrong)?;
-    }
-    match fs::symlink_metadata(&file) {
-        Ok(_) => builder.add(&file).map_or(Ok(()), |error| Err(wrong(error)))?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(cause) => return Err(Error::Unreadable { path: file, cause }),
-    }
-    builder.build().map_err(wrong)
-}
-
 /// What there is at `path`; `None` when it is ignored.
-fn kind(folder: &Path, path: &Path, ignored: &Gitignore) -> Result<Option<Kind>, Error> {
+fn kind(folder: &Path, path: &Path, ignored: &impl Fn(&Path, bool) -> bool) -> Result<Option<Kind>, Refused> {
     let full = folder.join(path);
-    let unreadable = |cause| Error::Unreadable { path: full.clone(), cause };
+    let unreadable = |cause| Refused::Unreadable { path: full.clone(), cause };
     let found = fs::symlink_metadata(&full).map_err(unreadable)?;
     let file_type = found.file_type();
-    if ignored.matched(path, file_type.is_dir()).is_ignore() {
+    if ignored(path, file_type.is_dir()) {
         return Ok(None);
     }
     if file_type.is_dir() {
@@ -107,23 +108,23 @@ fn kind(folder: &Path, path: &Path, ignored: &Gitignore) -> Result<Option<Kind>,
         return Ok(Some(Kind::Link(fs::read_link(&full).map_err(unreadable)?)));
     }
     if file_type.is_file() {
-        return Ok(Some(Kind::File {
-            executable: found.mode() & 0o111 != 0,
-            bytes: found.len(),
-            identity: (found.dev(), found.ino()),
-        }));
+        return Ok(Some(Kind::File(Stamp::of(&found))));
     }
-    let kind = if file_type.is_socket() {
+    Err(Refused::Special { kind: special(&found), path: full })
+}
+
+/// What something is that is neither file nor folder nor link.
+pub(crate) fn special(found: &Metadata) -> &'static str {
+    if found.file_type().is_socket() {
         "a socket"
-    } else if file_type.is_fifo() {
+    } else if found.file_type().is_fifo() {
         "a named pipe"
     } else {
         "a device"
-    };
-    Err(Error::Special { path: full, kind })
+    }
 }
 
-fn check_links(folder: &Path, entries: &[Entry]) -> Result<(), Error> {
+fn check_links(folder: &Path, entries: &[Entry]) -> Result<(), Refused> {
     let links: BTreeMap<PathBuf, PathBuf> = entries
         .iter()
         .filter_map(|entry| match &entry.kind {
@@ -132,33 +133,27 @@ fn check_links(folder: &Path, entries: &[Entry]) -> Result<(), Error> {
         })
         .collect();
     match links.iter().find(|(path, _)| !link::stays_inside(&links, path)) {
-        Some((path, target)) => Err(Error::LinkOut { link: folder.join(path), target: target.clone() }),
+        Some((path, target)) => Err(Refused::LinkOut { link: folder.join(path), target: target.clone() }),
         None => Ok(()),
     }
 }
 
-fn check_size(folder: &Path, entries: &[Entry], options: &PackOptions) -> Result<(), Error> {
-    let mut files: Vec<(u64, &Path)> = entries
-        .iter()
-        .filter_map(|entry| match entry.kind {
-            Kind::File { bytes, .. } => Some((bytes, entry.path.as_path())),
-            _ => None,
-        })
-        .collect();
-    let bytes = files.iter().map(|(bytes, _)| bytes).sum::<u64>();
-    if bytes <= options.max_bytes {
-        return Ok(());
-    }
+/// Paths and bytes of the files among `entries`.
+pub(crate) fn files(entries: &[Entry]) -> impl Iterator<Item = (u64, &Path)> {
+    entries.iter().filter_map(|entry| match entry.kind {
+        Kind::File(stamp) => Some((stamp.bytes, entry.path.as_path())),
+        _ => None,
+    })
+}
+
+/// The largest files with their sizes, for who must decide what to leave out.
+pub(crate) fn largest(entries: &[Entry]) -> String {
+    let mut files: Vec<(u64, &Path)> = files(entries).collect();
     files.sort_by(|a, b| b.cmp(a));
     let largest: Vec<String> = files
         .iter()
         .take(LARGEST)
         .map(|(bytes, path)| format!("`{}` ({})", path.display(), human(*bytes)))
         .collect();
-    Err(Error::TooLarge {
-        folder: folder.to_owned(),
-        bytes,
-        limit: options.max_bytes,
-        largest: largest.join(", "),
-    })
+    largest.join(", ")
 }

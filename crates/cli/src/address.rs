@@ -8,6 +8,8 @@ use runyard_wire::{blueprint::Blueprint, run::Run};
 
 use crate::{context::Context, failure::Failure, time};
 
+pub(crate) mod model;
+
 /// So many of the newest runs are looked through for a piece of an id.
 const SEARCHED: i64 = 10_000;
 const PAGE: i64 = 1000;

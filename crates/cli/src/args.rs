@@ -9,6 +9,7 @@ use crate::output::Format;
 pub(crate) mod artifact;
 pub(crate) mod blueprint;
 pub(crate) mod checkpoint;
+pub(crate) mod model;
 pub(crate) mod project;
 pub(crate) mod run;
 pub(crate) mod server;
@@ -52,6 +53,12 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Start a server: SQLite and files in one folder, or PostgreSQL
     Serve(server::Serve),
+    /// Write everything that the server keeps into one file, while it works
+    Backup(server::Backup),
+    /// Make a data folder of a backup
+    Restore(server::Restore),
+    /// Free what nobody needs, and say how much of what
+    Gc(server::Gc),
     /// The process inside every job; started by executors
     #[command(hide = true)]
     Runner {
@@ -76,14 +83,17 @@ pub(crate) enum Command {
     Metrics(run::Metrics),
     /// List the checkpoints of a run, newest first
     Checkpoints(checkpoint::Checkpoints),
-    /// Checkpoints: download, delete
+    /// Checkpoints: download, publish, delete
     #[command(subcommand)]
     Checkpoint(checkpoint::Checkpoint),
     /// List the artifacts of a run, newest first
     Artifacts(artifact::Artifacts),
-    /// Artifacts: download
+    /// Artifacts: download, delete
     #[command(subcommand)]
     Artifact(artifact::Artifact),
+    /// Models: publish, list, download, compare and delete their versions
+    #[command(subcommand)]
+    Model(model::Model),
     /// Stop runs: SIGTERM now, SIGKILL after the grace
     Stop(run::Stop),
     /// Start a run that has ended once more

@@ -9,14 +9,17 @@ use crate::{
 };
 
 mod artifact;
+mod backup;
 mod blueprint;
 mod checkpoint;
 mod confirm;
 mod doctor;
 mod events;
+mod gc;
 mod logs;
 mod ls;
 mod metrics;
+mod model;
 mod offline;
 mod project;
 mod restart;
@@ -38,6 +41,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Completions { shell } => offline::completions(shell),
         Command::Openapi => offline::openapi(),
         Command::Doctor => block_on(doctor::run(&global)),
+        Command::Restore(restore) => block_on(backup::restore(&global, restore)),
         online => block_on(async move { speak(&Context::new(&global)?, online).await.map(ExitCode::from) }),
     }
 }
@@ -45,6 +49,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
 async fn speak(context: &Context, command: Command) -> Result<u8, Failure> {
     match command {
         Command::Run(args) => run::run(context, args).await,
+        Command::Backup(args) => backup::backup(context, args).await,
+        Command::Gc(args) => gc::run(context, args).await,
         Command::Submit(args) => run::submit(context, args).await,
         Command::Ls(args) => ls::run(context, args).await,
         Command::Show(args) => show::run(context, args).await,
@@ -55,6 +61,7 @@ async fn speak(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Checkpoint(args) => checkpoint::run(context, args).await,
         Command::Artifacts(args) => artifact::list(context, args).await,
         Command::Artifact(args) => artifact::run(context, args).await,
+        Command::Model(args) => model::run(context, args).await,
         Command::Stop(args) => stop::run(context, args).await,
         Command::Restart(args) => restart::run(context, args).await,
         Command::Rm(args) => rm::run(context, args).await,
@@ -65,6 +72,7 @@ async fn speak(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Serve(_)
         | Command::Runner { .. }
         | Command::Doctor
+        | Command::Restore(_)
         | Command::Completions { .. }
         | Command::Openapi => unreachable!("these speak to no server"),
     }

@@ -21,13 +21,19 @@ pub(crate) fn read(given: Option<&str>, overrides: &[String]) -> Result<Option<M
             }
         },
     };
-    for text in overrides {
-        set(&mut config, text).map_err(|why| {
-            Failure::usage(format!("--set {text}: {why}"))
-                .hint("write --set optimizer.lr=0.1 or --set layers.0=64")
+    lay(&mut config, "--set", overrides)?;
+    Ok(Some(config))
+}
+
+/// Lays every `KEY=VALUE` of an option over the config.
+pub(crate) fn lay(config: &mut Map<String, Value>, option: &str, pairs: &[String]) -> Result<(), Failure> {
+    for text in pairs {
+        set(config, text).map_err(|why| {
+            Failure::usage(format!("{option} {text}: {why}"))
+                .hint(format!("write {option} optimizer.lr=0.1 or {option} layers.0=64"))
         })?;
     }
-    Ok(Some(config))
+    Ok(())
 }
 
 /// JSON in place (when it begins with `{`), from standard input (`-`), or from a file.

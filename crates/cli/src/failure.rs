@@ -47,6 +47,14 @@ impl Failure {
         }
     }
 
+    /// The same with another exit code.
+    pub(crate) fn code(self, code: u8) -> Self {
+        match self {
+            Self::Told { error, hint, .. } => Self::Told { error, hint, code },
+            Self::NobodyReads => self,
+        }
+    }
+
     /// Tells it on stderr; answers the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         let Self::Told { code, .. } = self else { return ExitCode::SUCCESS };
@@ -63,6 +71,15 @@ impl Display for Failure {
         match hint {
             Some(hint) => writeln!(f, "hint: {hint}"),
             None => Ok(()),
+        }
+    }
+}
+
+impl From<runyard_sdk::Error> for Failure {
+    fn from(error: runyard_sdk::Error) -> Self {
+        match error {
+            runyard_sdk::Error::Server(error) => error.into(),
+            other => Self::new(other),
         }
     }
 }

@@ -30,7 +30,8 @@ pub(crate) fn draw(chart: &Chart, series: &Series, width: usize, height: usize, 
         value.filter(|value| !log || *value > 0.0).map(|v| if log { v.log10() } else { v })
     };
     let below = if log { series.min.iter().flatten().filter(|value| **value <= 0.0).count() } else { 0 };
-    let values = || series.min.iter().chain(&series.max).chain(&series.last).filter_map(scale);
+    let lasts: Vec<Option<f64>> = series.last.iter().map(Value::as_f64).collect();
+    let values = || series.min.iter().chain(&series.max).chain(&lasts).filter_map(scale);
     let mut text = series.tag.clone();
     if log {
         text.push_str(" (log)");
@@ -50,7 +51,7 @@ pub(crate) fn draw(chart: &Chart, series: &Series, width: usize, height: usize, 
             if let (Some(min), Some(max)) = (scale(&series.min[i]), scale(&series.max[i])) {
                 canvas.line((column, y(min)), (column, y(max)));
             }
-            let last = scale(&series.last[i]).map(|last| (column, y(last)));
+            let last = scale(&lasts[i]).map(|last| (column, y(last)));
             if let (Some(from), Some(to)) = (before, last) {
                 canvas.line(from, to);
             }
@@ -71,16 +72,20 @@ pub(crate) fn draw(chart: &Chart, series: &Series, width: usize, height: usize, 
         let _ = writeln!(text, "{:LABEL$}  {from}{to:>1$}", "", columns.saturating_sub(from.len()));
     }
     if series.gaps > 0 {
-        let _ = writeln!(
-            text,
-            "{:LABEL$}  {} of {} points are NaN or infinite: not drawn",
-            "", series.gaps, series.points
-        );
+        let _ = writeln!(text, "{:LABEL$}  {} of {} points: not drawn", "", gaps(series), series.points);
     }
     if below > 0 {
         let _ = writeln!(text, "{:LABEL$}  {below} values are not above 0: not drawn on a log scale", "");
     }
     text
+}
+
+/// `3 NaN, 1 Infinity`.
+fn gaps(series: &Series) -> String {
+    let kinds = [("NaN", &series.nan), ("Infinity", &series.infinity), ("-Infinity", &series.minus_infinity)];
+    let counts = kinds.map(|(word, counts)| (word, counts.iter().sum::<i64>()));
+    let said = counts.iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}"));
+    said.collect::<Vec<_>>().join(", ")
 }
 
 /// Where `x` lies, from 0 to 1.
@@ -146,9 +151,11 @@ mod tests {
             x: (0..values.len() as i64).collect(),
             min: values.to_vec(),
             max: values.to_vec(),
-            last: values.to_vec(),
+            last: values.iter().map(|value| value.map_or("NaN".into(), Value::from)).collect(),
             count: vec![1; values.len()],
-            gap_count: Vec::new(),
+            nan: values.iter().map(|value| i64::from(value.is_none())).collect(),
+            infinity: Vec::new(),
+            minus_infinity: Vec::new(),
         };
         let to = Some(values.len() as i64 - 1);
         Chart { x: "step".into(), from: Some(0), to, width: Some(1), series: vec![series] }
@@ -178,7 +185,7 @@ mod tests {
         let mut values = vec![Some(1.0); 20];
         values[8..12].fill(None);
         let text = drawn(&values, 23, 3, false);
-        assert!(text.contains("4 of 20 points are NaN or infinite: not drawn"), "{text}");
+        assert!(text.contains("4 NaN of 20 points: not drawn"), "{text}");
         let row = text.lines().nth(2).unwrap();
         assert!(row.contains("⠤⠤⠤⠤  ⠤⠤⠤⠤") || row.contains("⠒⠒⠒⠒  ⠒⠒⠒⠒"), "{row}");
     }

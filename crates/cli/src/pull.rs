@@ -29,13 +29,7 @@ pub(crate) async fn pull(context: &Context, wanted: &Wanted<'_>, folder: &Path) 
             Failure::usage(format!("{} is not a folder", folder.display())).hint("name another folder")
         );
     }
-    let people = context.out.format == Format::Table;
-    // Draws nothing where stderr is no terminal.
-    let bar = if people { ProgressBar::new(wanted.size.cast_unsigned()) } else { ProgressBar::hidden() };
-    if let Ok(style) = ProgressStyle::with_template("{bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta}")
-    {
-        bar.set_style(style);
-    }
+    let bar = bar(context, wanted.size.cast_unsigned());
     let brought = context.client.fetch_files(wanted.kind, wanted.id, folder, &|bytes| bar.inc(bytes)).await;
     bar.finish_and_clear();
     let bytes = brought
@@ -51,4 +45,17 @@ pub(crate) async fn pull(context: &Context, wanted: &Wanted<'_>, folder: &Path) 
         Format::Json | Format::Csv => {}
     }
     Ok(())
+}
+
+/// A bar of bytes, which shows itself to people only.
+pub(crate) fn bar(context: &Context, size: u64) -> ProgressBar {
+    let people = context.out.format == Format::Table;
+    // Draws nothing where stderr is no terminal.
+    let bar = if people { ProgressBar::new(size) } else { ProgressBar::hidden() };
+    if let Ok(style) =
+        ProgressStyle::with_template("{msg}{bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta}")
+    {
+        bar.set_style(style);
+    }
+    bar
 }

@@ -105,7 +105,8 @@ pub(crate) fn ratio(progress: &Progress) -> Option<f64> {
 /// A number with as many digits as a person reads: integers whole, others with five significant digits.
 pub(crate) fn number(value: &Value) -> String {
     match value {
-        Value::Null => "nan".to_owned(),
+        // NaN and the infinities.
+        Value::String(word) => word.clone(),
         Value::Number(number) if number.is_i64() || number.is_u64() => number.to_string(),
         Value::Number(number) => significant(number.as_f64().unwrap_or(f64::NAN)),
         other => other.to_string(),
@@ -220,10 +221,10 @@ mod tests {
             json!(99_999.96),
             json!(1e-7),
             json!(0.0),
-            json!(null),
+            json!("-Infinity"),
         ];
         let shown: Vec<String> = shown.iter().map(number).collect();
-        assert_eq!(shown, ["3", "0.12346", "12.5", "100000", "1.0000e-7", "0", "nan"]);
+        assert_eq!(shown, ["3", "0.12346", "12.5", "100000", "1.0000e-7", "0", "-Infinity"]);
     }
 
     #[test]

@@ -49,6 +49,7 @@ pub(crate) async fn submit(context: &Context, args: submit::Submit) -> Result<Ru
         config,
         resources,
         spec: Some(RunSpec {
+            worker: None,
             command: args.command,
             image: None,
             source: digest,

@@ -75,18 +75,35 @@ impl Client {
         let local =
             |cause| Error::Local { what: "cannot read the file that is being sent".to_owned(), cause };
         file.seek(io::SeekFrom::Start(offset.cast_unsigned())).await.map_err(local)?;
-        let mut request = self.http.signed(Method::PUT, &put.url)?;
-        for (name, value) in &put.headers {
-            request = request.header(name, value);
-        }
         let failed = Arc::new(Mutex::new(None));
         let body = Box::pin(exactly(file, size.cast_unsigned(), Arc::clone(&failed)));
-        let answer = self.http.upload(request, body).await;
+        let answer = self.put_body(put, body).await;
         // What was wrong with the file is no fault of the connection, as which it shows.
         if let Some(cause) = failed.lock().expect("no holder panics").take() {
             return Err(local(cause));
         }
-        let etag = answer?.headers().get(ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+        answer
+    }
+
+    /// Sends bytes that are in memory to a signed address, like [`Client::put_signed`].
+    pub async fn put_signed_bytes(&self, put: &SignedUrl, bytes: Bytes) -> Result<String, Error> {
+        let chunks = (0..bytes.len()).step_by(CHUNK).map(move |at| {
+            let end = bytes.len().min(at + CHUNK);
+            Ok(bytes.slice(at..end))
+        });
+        self.put_body(put, futures::stream::iter(chunks)).await
+    }
+
+    async fn put_body<S>(&self, put: &SignedUrl, body: S) -> Result<String, Error>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
+    {
+        let mut request = self.http.signed(Method::PUT, &put.url)?;
+        for (name, value) in &put.headers {
+            request = request.header(name, value);
+        }
+        let answer = self.http.upload(request, body).await?;
+        let etag = answer.headers().get(ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
         Ok(etag.unwrap_or_default())
     }
 

@@ -253,7 +253,7 @@ impl Http {
         }
     }
 
-    async fn refusal(&self, response: Response) -> Error {
+    pub(crate) async fn refusal(&self, response: Response) -> Error {
         let (url, status) = (response.url().to_string(), response.status().as_u16());
         let body = match response.bytes().await {
             Ok(body) => body,

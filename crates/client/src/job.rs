@@ -31,9 +31,10 @@ impl JobClient {
         self.http.url()
     }
 
-    /// The rest of the API, over the same connections and with the same token.
+    /// The rest of the API, over the same connections and with the same token. Knows nothing of what was asked before:
+    /// a server that has moved may have changed.
     pub fn api(&self) -> Client {
-        Client { http: self.http.clone() }
+        Client { http: self.http.clone(), checksum: std::sync::Arc::default() }
     }
 
     /// The runner reports in and asks whether to go on.

@@ -130,6 +130,10 @@ impl Series {
         uuid_v7(self.at, self.random)
     }
 }
+id!(/// Id of a model.
+    ModelId, "model");
+id!(/// Id of a version of a model.
+    ModelVersionId, "model version");
 
 #[cfg(test)]
 mod tests {

@@ -44,6 +44,17 @@ pub mod folder {
     pub const ML: &str = "ml";
 }
 
+/// The virtual environments that jobs on a machine share: below the cache folder, one folder each, beside it a file that is
+/// locked (open-file-description lock): for writing while it is made or deleted, for reading while a job uses it.
+pub mod environments {
+    /// The folder of all of them.
+    pub const FOLDER: &str = "venvs";
+    /// In one that is whole; changed at every use.
+    pub const COMPLETE: &str = ".complete";
+    /// Extension of the file beside it.
+    pub const LOCK: &str = "lock";
+}
+
 /// Everything a runner needs to execute a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobSpec {

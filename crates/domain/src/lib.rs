@@ -6,6 +6,7 @@
 pub mod activity;
 pub mod blueprint;
 pub mod checkpoint;
+pub mod checksum;
 pub mod dataset;
 pub mod element;
 pub mod fields;
@@ -13,6 +14,7 @@ pub mod filter;
 pub mod id;
 pub mod job;
 pub mod metric;
+pub mod model;
 pub mod progress;
 pub mod quantity;
 pub mod record;
@@ -22,10 +24,11 @@ pub mod time;
 pub mod token;
 pub mod worker_run;
 
+pub use checksum::ChecksumKind;
 pub use fields::FieldErrors;
 pub use id::{
     BlueprintId, ClassId, ClassificationId, CorpusId, DatasetId, ElementId, ElementTypeId, EntityId,
-    EntityTypeId, FileSetId, ImageId, JobId, MetadataId, ProjectId, RunId, TokenId, TranscriptionEntityId,
-    TranscriptionId, WorkerRunId,
+    EntityTypeId, FileSetId, ImageId, JobId, MetadataId, ModelId, ModelVersionId, ProjectId, RunId, TokenId,
+    TranscriptionEntityId, TranscriptionId, WorkerRunId,
 };
 pub use time::Millis;

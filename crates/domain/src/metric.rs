@@ -98,7 +98,17 @@ impl Value {
     }
 }
 
-/// The value on the wire: null for NaN and the infinities.
+/// The value on the wire of our own API: NaN and the infinities as the words that [`Value::from_json`] reads.
+pub fn exact_value(value: Value) -> serde_json::Value {
+    match value {
+        Value::Float(float) if float.is_nan() => "NaN".into(),
+        Value::Float(f64::INFINITY) => "Infinity".into(),
+        Value::Float(f64::NEG_INFINITY) => "-Infinity".into(),
+        other => wire_value(other),
+    }
+}
+
+/// The value on the wire of those that know no more: null for NaN and the infinities.
 pub fn wire_value(value: Value) -> serde_json::Value {
     match value {
         Value::Int(value) => value.into(),

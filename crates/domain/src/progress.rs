@@ -26,13 +26,14 @@ pub struct Operation {
 }
 
 impl Operation {
-    fn begin(reported: Progress, now: Millis) -> Self {
+    fn begin(mut reported: Progress, now: Millis) -> Self {
+        let now = time(&mut reported, now);
         let samples = number(&reported.value).map(|value| Sample(now, value)).into_iter().collect();
         Self { reported, started_at: now, samples }
     }
 
     /// The same operation a report later; from the beginning when it fell back or counts in something else.
-    fn go_on(mut self, reported: Progress, now: Millis) -> Self {
+    fn go_on(mut self, mut reported: Progress, now: Millis) -> Self {
         let (Some(value), Some(Sample(at, before))) = (number(&reported.value), self.samples.last().copied())
         else {
             return Self::begin(reported, now);
@@ -41,7 +42,7 @@ impl Operation {
             return Self::begin(reported, now);
         }
         // Clocks may be set back: time stands still then.
-        let now = now.max(at);
+        let now = time(&mut reported, now).max(at);
         let apart = APART_MS.max(now.since(self.started_at) / 32);
         if let [.., Sample(kept, _), _] = self.samples[..]
             && now.since(kept) < apart
@@ -77,6 +78,11 @@ impl Operation {
     }
 }
 
+/// When it was reported: by the program's own word, or as it arrives. Reports may arrive long after, many in a moment.
+fn time(reported: &mut Progress, now: Millis) -> Millis {
+    reported.created_at.take().map_or(now, Millis)
+}
+
 fn number(number: &serde_json::Number) -> Option<f64> {
     number.as_f64().filter(|value| value.is_finite())
 }
@@ -102,7 +108,13 @@ mod tests {
     fn report(value: f64) -> Vec<Progress> {
         let number = |value| Number::from_f64(value).unwrap();
         let (operation, units) = ("train".to_owned(), "epochs".to_owned());
-        vec![Progress { operation, value: number(value), final_value: number(100.0), units }]
+        vec![Progress {
+            operation,
+            value: number(value),
+            final_value: number(100.0),
+            units,
+            created_at: None,
+        }]
     }
 
     /// Reports `value(i)` at `i * every_ms`.
@@ -158,6 +170,23 @@ mod tests {
         let again = advance(&known, report(20.0), Millis(5_000_000)).remove(0);
         assert_eq!((again.started_at, again.rate_per_s()), (Millis(5_000_000), None));
         assert_eq!(advance(&known, vec![], Millis(5_000_000)), []);
+    }
+
+    #[test]
+    fn reports_that_arrive_late_and_all_at_once_say_the_rate_at_which_they_were_made() {
+        let mut known = Vec::new();
+        // A report every two seconds; after the tenth the server is away for a minute and gets the rest in a moment.
+        for i in 0..40 {
+            let made = Millis(1_000_000 + i * 2_000);
+            let arrived = if i < 10 { made } else { Millis(1_080_000 + i) };
+            let mut reported = report(i as f64);
+            reported[0].created_at = Some(made.0);
+            known = advance(&known, reported, arrived);
+        }
+        assert!((known[0].rate_per_s().unwrap() - 0.5).abs() < 1e-9, "{:?}", known[0].rate_per_s());
+        assert!((known[0].seconds_left().unwrap() - 122.0).abs() < 1e-6);
+        assert_eq!(known[0].started_at, Millis(1_000_000));
+        assert_eq!(known[0].reported.created_at, None, "it is in the history");
     }
 
     #[test]

@@ -16,8 +16,11 @@ use crate::{
     time::Millis,
 };
 
+mod model;
 #[cfg(test)]
 mod tests;
+
+pub use model::Model;
 
 /// Bytes of the longest line, without its newline.
 pub const MAX_LINE: usize = 1 << 20;
@@ -41,6 +44,8 @@ pub enum Record {
     Checkpoint(Checkpoint),
     /// `{"artifact": {..}}`: a file or folder that is to be kept with the run.
     Artifact(Artifact),
+    /// `{"model": {..}}`: a file or folder that is to be published as a version of a model.
+    Model(Model),
 }
 
 /// Files that a program can resume from.
@@ -90,6 +95,9 @@ pub struct Progress {
     pub final_value: Number,
     /// Of what.
     pub units: String,
+    /// When it was reported, in epoch milliseconds; absent: when it was received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<i64>,
 }
 
 /// A line that is no record, and why.
@@ -214,9 +222,10 @@ enum Key {
     Progress,
     Checkpoint,
     Artifact,
+    Model,
 }
 
-const KEYS: &str = "`metric`, `metrics`, `progress`, `checkpoint`, `artifact`";
+const KEYS: &str = "`metric`, `metrics`, `progress`, `checkpoint`, `artifact`, `model`";
 
 struct OneKey;
 
@@ -250,6 +259,7 @@ impl<'de> de::Visitor<'de> for OneKey {
                 check_name(artifact.name()).map_err(de::Error::custom)?;
                 Record::Artifact(artifact)
             }
+            Some(Key::Model) => Record::Model(map.next_value::<Published>()?.0),
         };
         match map.next_key::<IgnoredAny>()? {
             None => Ok(record),
@@ -259,6 +269,10 @@ impl<'de> de::Visitor<'de> for OneKey {
         }
     }
 }
+
+/// A model as a line writes it, checked.
+#[derive(Deserialize)]
+struct Published(#[serde(deserialize_with = "model::checked")] Model);
 
 /// A point as a line writes it, checked.
 struct Line(Reported);

@@ -1,9 +1,9 @@
 //! What a verb answers when it cannot do what was asked. Callers branch on the variants; people read the sentences.
 
-use runyard_domain::{FieldErrors, activity, job::StreamLengths, run::Refused};
+use runyard_domain::{FieldErrors, ModelVersionId, activity, job::StreamLengths, run::Refused};
 
 /// Why a verb did not do what was asked. Nothing was written.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// Wrong fields, all of them.
     #[error("the request has {} wrong field{}: {}", fields.0.len(), if fields.0.len() == 1 { "" } else { "s" }, fields)]
@@ -26,6 +26,12 @@ pub enum Error {
         code: &'static str,
         /// What state, and what to do.
         message: String,
+    },
+    /// Another version of the model has the content already.
+    #[error("version {existing} of the model has the same content already: use that one")]
+    SameContent {
+        /// That version.
+        existing: ModelVersionId,
     },
     /// A chunk does not follow what is stored.
     #[error("the chunk starts at byte {given}, but {expected} bytes are stored: send from there")]

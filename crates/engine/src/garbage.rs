@@ -1,10 +1,16 @@
 //! Frees files whose rows are gone. The rows of `garbage` are written with the deletion, so a crash leaves nothing behind.
+//! While a backup is written no object is freed: it may be about to read it.
+
+pub mod gc;
+mod orphan;
+#[cfg(test)]
+mod tests;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use runyard_domain::{JobId, WorkerRunId};
 use runyard_store::{self as store, Tx};
 
-use crate::{Engine, Error, Result, corpus, file_set, source};
+use crate::{Engine, Error, Result, corpus, file_set, model, source};
 
 /// How long an uploaded source may wait for its first run, in milliseconds.
 const UNUSED_SOURCE_MS: i64 = 24 * 3600 * 1000;
@@ -14,17 +20,44 @@ const ACTIVITIES_AT_ONCE: i64 = 5_000;
 
 /// Objects that are deleted at once.
 const AT_ONCE: usize = 16;
+/// Kinds of garbage that are objects.
+const OBJECTS: [&str; 3] = ["object", "objects", "late_objects"];
+
+/// Things that were freed, and the bytes that this gave back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Freed {
+    /// How many things.
+    pub count: i64,
+    /// Bytes.
+    pub bytes: i64,
+}
+
+impl Freed {
+    fn add(&mut self, bytes: i64) {
+        self.count += 1;
+        self.bytes += bytes;
+    }
+}
 
 /// Frees everything that was discarded and is due; answers the bytes freed. What cannot be freed now is tried again next time.
 pub async fn collect(engine: &Engine) -> Result<i64> {
-    let mut freed = 0;
+    Ok(collect_all(engine).await?.bytes)
+}
+
+async fn collect_all(engine: &Engine) -> Result<Freed> {
+    let mut freed = Freed::default();
     let now = engine.now();
+    let free_of_backups = engine.backup.try_read().ok();
     loop {
         let found = engine.db.read(move |tx| Ok::<_, Error>(store::source::garbage(tx, now, 100)?)).await?;
         let mut left = found.is_empty();
         for garbage in found {
+            if free_of_backups.is_none() && OBJECTS.contains(&garbage.kind.as_str()) {
+                left = true;
+                continue;
+            }
             match free(engine, &garbage).await {
-                Ok(bytes) => freed += bytes,
+                Ok(bytes) => freed.add(bytes),
                 Err(error) => {
                     tracing::warn!(kind = garbage.kind, key = garbage.key, "could not free garbage: {error}");
                     left = true;
@@ -37,13 +70,23 @@ pub async fn collect(engine: &Engine) -> Result<i64> {
     }
 }
 
+/// Frees it without anybody waiting; what a crash leaves is freed at the next start.
+pub(crate) fn collect_later(engine: &Engine) {
+    let engine = engine.clone();
+    tokio::spawn(async move {
+        if let Err(error) = collect(&engine).await {
+            tracing::warn!("could not free what was discarded: {error}");
+        }
+    });
+}
+
 /// How long a repeated create is recognised by its `Idempotency-Key`, in milliseconds.
 const KEYS_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 /// How long expired and revoked tokens are kept, so that their holder is told why, in milliseconds.
 const TOKENS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
 
-/// Discards what nobody needs any more (sources that were never used, deserted uploads, old keys and tokens), frees what was discarded,
-/// and makes the database's log small again.
+/// Discards what nobody needs any more (sources that were never used, deserted uploads and model versions, old keys and tokens), frees what was discarded
+/// and what ended jobs left on this machine for longer than it is kept, and makes the database's log small again.
 pub async fn sweep(engine: &Engine) -> Result<i64> {
     let now = engine.now();
     engine
@@ -53,14 +96,18 @@ pub async fn sweep(engine: &Engine) -> Result<i64> {
                 store::source::discard_object(tx, &source::key(&digest), now)?;
             }
             file_set::desert(tx, now)?;
+            model::expire(tx, now)?;
             store::idempotency::prune(tx, now.plus(-KEYS_KEPT_MS))?;
             store::token::prune(tx, now.plus(-TOKENS_KEPT_MS))?;
             Ok::<_, Error>(())
         })
         .await?;
     let freed = collect(engine).await?;
+    let kept = engine.options.keep;
+    let jobs = gc::jobs(engine, kept.jobs_ms, false).await?;
+    let environments = gc::environments(engine, kept.environments_ms, false).await?;
     engine.db.checkpoint().await?;
-    Ok(freed)
+    Ok(freed + jobs.bytes + environments.bytes)
 }
 
 async fn free(engine: &Engine, garbage: &store::source::Garbage) -> Result<i64> {

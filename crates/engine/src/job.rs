@@ -241,7 +241,7 @@ fn take_records(
 ) -> Result<Vec<(i64, String)>> {
     let mut rejected = Vec::new();
     let mut points = Vec::new();
-    let mut reported = None;
+    let mut operations = None;
     let mut offset = start;
     for line in lines.split_inclusive(|&byte| byte == b'\n') {
         let text = line.strip_suffix(b"\n").unwrap_or(line);
@@ -249,17 +249,19 @@ fn take_records(
             match record::parse_line(text) {
                 Ok(Record::Metric(point)) => points.push(point),
                 Ok(Record::Metrics(mut more)) => points.append(&mut more),
-                Ok(Record::Progress(operations)) => reported = Some(operations),
+                Ok(Record::Progress(reported)) => {
+                    let known = operations.as_ref().unwrap_or(&run.progress);
+                    operations = Some(progress::advance(known, reported, now));
+                }
                 // The runner, which has the files, does what these ask for.
-                Ok(Record::Checkpoint(_) | Record::Artifact(_)) => {}
+                Ok(Record::Checkpoint(_) | Record::Artifact(_) | Record::Model(_)) => {}
                 Err(error) => rejected.push((offset, error.to_string())),
             }
         }
         offset += line.len() as i64;
     }
     metric::append(tx, run.id, job, points, now)?;
-    if let Some(reported) = reported {
-        let operations = progress::advance(&run.progress, reported, now);
+    if let Some(operations) = operations {
         store::run::save_progress(tx, run.id, &operations, now)?;
     }
     Ok(rejected)

@@ -4,6 +4,7 @@
 //! may be dropped at an await or killed between any two lines; the next call finds a state that is true.
 
 pub mod activity;
+pub mod backup;
 pub mod blueprint;
 pub mod clock;
 pub mod corpus;
@@ -18,6 +19,7 @@ pub mod image;
 pub mod job;
 pub mod log;
 pub mod metric;
+pub mod model;
 pub mod open;
 pub mod project;
 pub mod reconcile;
@@ -69,6 +71,10 @@ pub struct Parts {
     pub last_id: std::sync::Mutex<(Millis, u16)>,
     /// Held while an upload is noted or an object is freed.
     pub uploads: tokio::sync::Mutex<()>,
+    /// Archives of model versions that are being read.
+    pub models: model::Verifications,
+    /// Held for writing by a backup, and for reading while objects are freed.
+    pub backup: Arc<tokio::sync::RwLock<()>>,
 }
 
 /// What this server says of itself to jobs and to other servers.
@@ -86,6 +92,8 @@ pub struct Options {
     pub key: [u8; 32],
     /// How much output of a job is kept.
     pub max_log_bytes: i64,
+    /// How long is kept what jobs leave on this machine.
+    pub keep: garbage::gc::Keep,
 }
 
 /// Who asks.

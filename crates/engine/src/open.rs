@@ -11,7 +11,9 @@ use runyard_executors::{Executor, LocalOptions, local::Local};
 use runyard_objects::{Credentials, FolderSigning, Location, Objects};
 use runyard_store::{self as store, Db, project::Project};
 
-use crate::{Clock, Engine, Error, Options, Parts, Result, Signals, SystemClock, idempotent::hex, project};
+use crate::{
+    Clock, Engine, Error, Options, Parts, Result, Signals, SystemClock, garbage, idempotent::hex, project,
+};
 
 /// Where everything is.
 #[derive(Debug, Clone)]
@@ -30,6 +32,8 @@ pub struct OpenOptions {
     pub memory_bytes: Option<i64>,
     /// How much output of a job is kept; what is over it is dropped from the middle.
     pub max_log_bytes: i64,
+    /// How long is kept what jobs leave on this machine.
+    pub keep: garbage::gc::Keep,
     /// Put SQLite on a network filesystem all the same.
     pub allow_network_filesystem: bool,
     /// Filled in once the server listens.
@@ -46,6 +50,7 @@ pub async fn open(options: OpenOptions) -> Result<Engine> {
     let key = key(&options.data, clock.as_ref())?;
     let executor = Local::new(LocalOptions {
         jobs: options.data.join("jobs"),
+        cache: options.data.join("cache"),
         runner: options.runner.clone(),
         cpu_milli: options.cpu_milli,
         memory_bytes: options.memory_bytes,
@@ -73,10 +78,13 @@ pub async fn open(options: OpenOptions) -> Result<Engine> {
                 .to_owned(),
             key,
             max_log_bytes: options.max_log_bytes,
+            keep: options.keep,
         },
         waiting: std::sync::Mutex::default(),
         last_id: std::sync::Mutex::default(),
         uploads: tokio::sync::Mutex::default(),
+        models: crate::model::Verifications::default(),
+        backup: Arc::default(),
     });
     ensure_default_project(&engine).await?;
     Ok(engine)

@@ -75,7 +75,7 @@ pub async fn patch(
         .await
 }
 
-/// Deletes a project that has no runs, with its blueprints and tokens. Admin only.
+/// Deletes a project that has neither runs nor models, with its blueprints and tokens. Admin only.
 pub async fn delete(engine: &Engine, actor: &Actor, id_or_name: &str) -> Result<ProjectId> {
     admin(actor, "delete projects")?;
     let (actor, wanted) = (actor.clone(), id_or_name.to_owned());
@@ -101,6 +101,12 @@ pub async fn delete(engine: &Engine, actor: &Actor, id_or_name: &str) -> Result<
             if store::corpus::exists_in(tx, project.id)? {
                 return Err(Error::conflict(format!(
                     "project `{}` still has corpora: delete them first",
+                    project.name
+                )));
+            }
+            if store::model::exists_in(tx, project.id)? {
+                return Err(Error::conflict(format!(
+                    "project `{}` still has models: delete them first (`runyard model ls --project {0}`)",
                     project.name
                 )));
             }

@@ -73,11 +73,17 @@ pub async fn run(engine: Engine, shutdown: impl Future<Output = ()> + Send) {
     builder.abort();
 }
 
-/// Frees what nothing refers to any more, at the start and every hour.
+/// Frees what nothing refers to any more, at the start and every hour; looks for orphans, which takes a list of all
+/// objects, an hour after the start and every day.
 async fn sweep(engine: Engine) {
-    loop {
+    for hour in 0_u64.. {
         if let Err(error) = garbage::sweep(&engine).await {
             tracing::warn!("could not free garbage, and tries again later: {error}");
+        }
+        if hour % 24 == 1
+            && let Err(error) = garbage::gc::orphans(&engine, false).await
+        {
+            tracing::warn!("could not look for objects that nobody knows, and tries again tomorrow: {error}");
         }
         tokio::time::sleep(Duration::from_hours(1)).await;
     }

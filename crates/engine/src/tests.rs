@@ -21,11 +21,11 @@ impl Clock for Stopped {
 
 /// An engine in memory, with objects in a folder whose addresses it signs.
 pub(crate) fn engine(clock: Arc<Stopped>, folder: &std::path::Path) -> Engine {
-    engine_over(Db::inline().unwrap(), clock, folder)
+    engine_on(Db::inline().unwrap(), clock, folder)
 }
 
-/// The same over a database.
-pub(crate) fn engine_over(db: Db, clock: Arc<Stopped>, folder: &std::path::Path) -> Engine {
+/// The same on a database of its own.
+pub(crate) fn engine_on(db: Db, clock: Arc<Stopped>, folder: &std::path::Path) -> Engine {
     let url = Arc::new(OnceLock::from("http://127.0.0.1:7878".to_owned()));
     let signing = FolderSigning { key: [0; 32], url: Arc::clone(&url) };
     let objects = Location::Folder { path: folder.to_owned(), signing };
@@ -42,10 +42,13 @@ pub(crate) fn engine_over(db: Db, clock: Arc<Stopped>, folder: &std::path::Path)
             server_id: "test".to_owned(),
             key: [0; 32],
             max_log_bytes: log::DEFAULT_MAX_BYTES,
+            keep: garbage::gc::Keep::default(),
         },
         waiting: std::sync::Mutex::default(),
         last_id: std::sync::Mutex::default(),
         uploads: tokio::sync::Mutex::default(),
+        models: model::Verifications::default(),
+        backup: Arc::default(),
     })
 }
 

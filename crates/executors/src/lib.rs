@@ -67,6 +67,26 @@ pub struct Capacity {
     pub gpus: Vec<(String, i64, i64)>,
 }
 
+/// Something that jobs left on the disks of an executor.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Leftover {
+    /// The folder of a job.
+    Job(JobId),
+    /// A virtual environment that jobs share, by name.
+    Environment(String),
+}
+
+/// Something on the disks of an executor that can be deleted one day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// What it is.
+    pub what: Leftover,
+    /// When it was used last.
+    pub since: Millis,
+    /// Whether somebody uses it now, or has to deliver something from it.
+    pub in_use: bool,
+}
+
 /// What starts and stops jobs. Every call may be repeated; a crash between any two is harmless.
 #[async_trait::async_trait]
 pub trait Executor: Send + Sync {
@@ -101,6 +121,21 @@ pub trait Executor: Send + Sync {
     /// Deletes what the job left on the executor's disks; answers the bytes freed.
     async fn delete(&self, job: JobId) -> Result<i64, Error>;
 
+    /// What jobs left on the executor's disks. Nothing, when they are not the executor's to keep tidy.
+    async fn kept(&self) -> Result<Vec<Kept>, Error> {
+        Ok(Vec::new())
+    }
+
+    /// Bytes that deleting it would free.
+    async fn size(&self, _leftover: &Leftover) -> Result<i64, Error> {
+        Ok(0)
+    }
+
+    /// Deletes a virtual environment; answers the bytes freed. `None`: a job uses it.
+    async fn delete_environment(&self, _name: &str) -> Result<Option<i64>, Error> {
+        Ok(None)
+    }
+
     /// Becomes ready whenever something may have changed that [`Executor::poll`] would see.
     async fn changed(&self);
 }
@@ -110,6 +145,8 @@ pub trait Executor: Send + Sync {
 pub struct LocalOptions {
     /// Folder of the job folders: `DATA/jobs`.
     pub jobs: PathBuf,
+    /// What jobs share: `DATA/cache`.
+    pub cache: PathBuf,
     /// The binary to start as `BINARY runner FOLDER`.
     pub runner: PathBuf,
     /// Offer no more than this, in thousandths of a core; `None`: what the machine has.

@@ -17,10 +17,11 @@ use runyard_domain::{
 };
 use tokio::sync::Notify;
 
-use crate::{Capacity, Error, Executor, Job, LocalOptions, Observation};
+use crate::{Capacity, Error, Executor, Job, Kept, Leftover, LocalOptions, Observation};
 
 mod admission;
 mod folder;
+mod kept;
 mod machine;
 mod process;
 mod request;
@@ -88,20 +89,17 @@ impl Local {
     }
 
     fn open(mut options: LocalOptions, measure: impl FnOnce(&Path) -> Machine) -> Result<Self, Error> {
-        let cannot = |what: &str, path: &Path, error: io::Error| {
-            Error::Unavailable(format!("cannot {what} {}: {error}", path.display()))
-        };
         let create = |path: &Path| {
             use std::os::unix::fs::DirBuilderExt;
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
             path.canonicalize()
         };
         options.jobs =
-            create(&options.jobs).map_err(|error| cannot("use the folder", &options.jobs, error))?;
+            create(&options.jobs).map_err(|error| cannot("use the folder", &options.jobs, &error))?;
         // Runners are started in their job's folder, where a relative path would lead elsewhere.
         if options.runner.components().count() > 1 {
             let runner = std::path::absolute(&options.runner);
-            options.runner = runner.map_err(|error| cannot("find", &options.runner, error))?;
+            options.runner = runner.map_err(|error| cannot("find", &options.runner, &error))?;
         }
         let mut machine = measure(&options.jobs);
         machine.cpu_milli = machine.cpu_milli.min(options.cpu_milli.unwrap_or(i64::MAX));
@@ -109,19 +107,6 @@ impl Local {
         let state = State { capacity: round::capacity(&machine, []), ..State::default() };
         let shared = Shared { options, machine, changed: Notify::new(), state: Mutex::new(state) };
         Ok(Self { shared: Arc::new(shared), turn: Arc::default() })
-    }
-
-    /// The jobs that have a folder here and that `known` does not know: left over, for the server to delete.
-    pub fn orphans(&self, known: &dyn Fn(JobId) -> bool) -> Result<Vec<JobId>, Error> {
-        let jobs = &self.shared.options.jobs;
-        let cannot = |error| Error::Unavailable(format!("cannot list {}: {error}", jobs.display()));
-        let mut orphans = Vec::new();
-        for entry in std::fs::read_dir(jobs).map_err(cannot)? {
-            let name = entry.map_err(cannot)?.file_name();
-            orphans.extend(name.to_str().and_then(|name| name.parse().ok()).filter(|&job| !known(job)));
-        }
-        orphans.sort_unstable();
-        Ok(orphans)
     }
 
     /// Runs `work` on a thread that may wait for the disk, alone among those that change jobs. It goes on to its
@@ -226,6 +211,35 @@ impl Executor for Local {
         .await
     }
 
+    async fn kept(&self) -> Result<Vec<Kept>, Error> {
+        let shared = Arc::clone(&self.shared);
+        on_a_thread(move || {
+            let options = &shared.options;
+            let mut kept =
+                kept::jobs(&options.jobs).map_err(|error| cannot("list", &options.jobs, &error))?;
+            let shared_by_jobs = kept::environments(&options.cache);
+            kept.extend(shared_by_jobs.map_err(|error| cannot("list", &options.cache, &error))?);
+            Ok(kept)
+        })
+        .await
+    }
+
+    async fn size(&self, leftover: &Leftover) -> Result<i64, Error> {
+        let folder = match leftover {
+            Leftover::Job(job) => self.shared.folder(*job),
+            Leftover::Environment(name) => kept::environment(&self.shared.options.cache, name),
+        };
+        on_a_thread(move || folder::size(&folder).map_err(|error| cannot("look into", &folder, &error))).await
+    }
+
+    async fn delete_environment(&self, name: &str) -> Result<Option<i64>, Error> {
+        let folder = kept::environment(&self.shared.options.cache, name);
+        on_a_thread(move || {
+            kept::delete_environment(&folder).map_err(|error| cannot("delete", &folder, &error))
+        })
+        .await
+    }
+
     async fn changed(&self) {
         self.shared.changed.notified().await;
     }
@@ -263,6 +277,10 @@ impl Shared {
         process::signal_runner(&folder, signal).map_err(cannot)?;
         Ok(true)
     }
+}
+
+fn cannot(verb: &str, path: &Path, error: &io::Error) -> Error {
+    Error::Unavailable(format!("cannot {verb} {}: {error}", path.display()))
 }
 
 fn unavailable(verb: &str, folder: &Path, error: &io::Error) -> Error {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use runyard_domain::ChecksumKind;
+
 /// What went wrong with an object.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -26,12 +28,15 @@ pub enum Error {
     },
     /// The bytes are others than was said; nothing was stored.
     #[error(
-        "the bytes have the MD5 {got} instead of {said}, which was announced: the file changed, or was damaged on its way"
+        "the bytes have the {} {got} instead of {said}, which was announced: the file changed, or was damaged on its way",
+        .kind.title()
     )]
     WrongDigest {
-        /// Hex MD5 that was announced.
+        /// Which digest.
+        kind: ChecksumKind,
+        /// The one that was announced, in hex.
         said: String,
-        /// Hex MD5 of what came.
+        /// That of what came, in hex.
         got: String,
     },
     /// The key cannot name an object.

@@ -141,13 +141,34 @@ impl Folder {
             Err(errno) => return Err(fail(errno)),
         }
         sync(parent).map_err(|error| self.fail("delete", key, error))?;
+        self.prune(&parents, &chain);
+        Ok(if kind == SFlag::S_IFREG { stat.st_size.unsigned_abs() } else { 0 })
+    }
+
+    /// Removes the folders that have become empty, from the inmost on.
+    fn prune(&self, parents: &[&str], chain: &[OwnedFd]) {
         for (depth, segment) in parents.iter().enumerate().rev() {
             let above = if depth == 0 { &self.root } else { &chain[depth - 1] };
             if unlinkat(above, *segment, UnlinkatFlags::RemoveDir).is_err() {
                 break;
             }
         }
-        Ok(if kind == SFlag::S_IFREG { stat.st_size.unsigned_abs() } else { 0 })
+    }
+
+    /// Gives the object another name, in place of what has it. When it is gone and the other one is there, it was done.
+    pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
+        match self.open_object(from) {
+            Err(Error::NotFound(_)) if self.open_object(to).is_ok() => return Ok(()),
+            other => other?,
+        };
+        let (parents, name) = split(from);
+        let fail = |errno: Errno| self.fail("rename", from, errno.into());
+        let chain = self.descend(&parents, false).map_err(fail)?;
+        let parent = chain.last().unwrap_or(&self.root);
+        self.publish_from(parent, name, to)?;
+        sync(parent).map_err(|error| self.fail("rename", from, error))?;
+        self.prune(&parents, &chain);
+        Ok(())
     }
 
     pub(crate) fn list(&self, prefix: &str) -> Result<Vec<Listed>, Error> {

@@ -8,8 +8,10 @@ use std::{ops::Range, path::PathBuf, sync::Arc, time::SystemTime};
 use bytes::Bytes;
 use futures::{Stream, stream::BoxStream};
 use reqwest::header::HeaderMap;
+pub use runyard_domain::ChecksumKind;
 use runyard_domain::Millis;
 
+mod checksum;
 mod error;
 mod folder;
 mod key;
@@ -21,12 +23,13 @@ mod sign;
 mod turns;
 mod write;
 
+pub use checksum::Checksum;
 pub use error::Error;
 use folder::Folder;
 pub use key::check_key;
 pub use location::{Credentials, FolderSigning, Location};
 use s3::S3;
-pub use sign::{SignedGet, SignedPart, SignedPut, SignedRequest, attachment};
+pub use sign::{SignedGet, SignedPart, SignedPut, SignedRequest, Size, attachment};
 
 /// The bytes of an object, in order.
 pub type ByteStream = BoxStream<'static, Result<Bytes, Error>>;
@@ -205,6 +208,20 @@ impl Objects {
         }
     }
 
+    /// Gives the object another key, in place of what was there: what is read meanwhile is whole under either key. May
+    /// be repeated: when `from` is gone and `to` is there, it was done.
+    pub async fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
+        check_key(from)?;
+        check_key(to)?;
+        match &self.backend {
+            Backend::Folder(folder, _) => {
+                let (folder, from, to) = (Arc::clone(folder), from.to_owned(), to.to_owned());
+                blocking(move || folder.rename(&from, &to)).await
+            }
+            Backend::S3(s3) => s3.rename(from, to).await,
+        }
+    }
+
     /// All objects below `prefix` (`sources`, `jobs/42`; empty: all), sorted by key.
     pub async fn list(&self, prefix: &str) -> Result<Vec<Listed>, Error> {
         let prefix = prefix.strip_suffix('/').unwrap_or(prefix).to_owned();
@@ -227,17 +244,37 @@ impl Objects {
         self.presign(&request, expires_in_s)
     }
 
-    /// A signed PUT of exactly these many bytes with this MD5, at most [`PUT_MAX`].
+    /// Which digest senders are to bind: the one that this store checks at the least cost.
+    pub fn checksum(&self) -> ChecksumKind {
+        match &self.backend {
+            Backend::Folder(..) => ChecksumKind::Sha256,
+            // Not every S3 store knows another one.
+            Backend::S3(_) => ChecksumKind::Md5,
+        }
+    }
+
+    /// A signed PUT of exactly these many bytes with this digest, at most [`PUT_MAX`].
     pub fn presign_put(
         &self,
         key: &str,
         size: u64,
-        md5: [u8; 16],
+        checksum: Checksum,
         expires_in_s: i64,
     ) -> Result<Signed, Error> {
-        check_key(key)?;
-        let request = SignedRequest::Put(SignedPut { key: key.to_owned(), size, md5, part: None });
-        self.presign(&request, expires_in_s)
+        let (size, checksum) = (Size::Exactly(size), Some(checksum));
+        self.presign_bytes(SignedPut { key: key.to_owned(), size, checksum, part: None }, expires_in_s)
+    }
+
+    /// A signed PUT of whatever comes, for senders that say nothing of it before. Up to `max_size` bytes in a folder;
+    /// S3 stores have no such limit, so look at the size of what has come.
+    pub fn presign_put_any(&self, key: &str, max_size: u64, expires_in_s: i64) -> Result<Signed, Error> {
+        let size = Size::AtMost(max_size.min(PUT_MAX));
+        self.presign_bytes(SignedPut { key: key.to_owned(), size, checksum: None, part: None }, expires_in_s)
+    }
+
+    fn presign_bytes(&self, put: SignedPut, expires_in_s: i64) -> Result<Signed, Error> {
+        check_key(&put.key)?;
+        self.presign(&SignedRequest::Put(put), expires_in_s)
     }
 
     /// Begins an upload in parts of `part_size` bytes ([`PART_MIN`] to [`PUT_MAX`]; only the last part may be
@@ -251,7 +288,32 @@ impl Objects {
         }
     }
 
-    /// A signed PUT of part `number` (from 1 to [`PARTS_MAX`]): exactly these many bytes with this MD5. Answered with
+    /// Begins an upload whose parts have any size from 1 byte to [`PUT_MAX`], for senders that choose it themselves. An
+    /// S3 store may still refuse to complete one with small parts before the last. Completed and given up like others.
+    pub async fn begin_loose_multipart(&self, key: &str) -> Result<String, Error> {
+        check_key(key)?;
+        match &self.backend {
+            Backend::Folder(folder, _) => multipart::begin(folder, multipart::LOOSE).await,
+            Backend::S3(s3) => s3.begin_multipart(key).await,
+        }
+    }
+
+    /// A signed PUT of part `number` of a loose upload, of any bytes, or of those with this MD5.
+    pub fn presign_loose_part(
+        &self,
+        key: &str,
+        upload: &str,
+        number: i64,
+        md5: Option<[u8; 16]>,
+        expires_in_s: i64,
+    ) -> Result<Signed, Error> {
+        multipart::check_number(number)?;
+        let (size, checksum) = (Size::AtMost(PUT_MAX), md5.map(Checksum::Md5));
+        let part = Some(SignedPart { upload: upload.to_owned(), number });
+        self.presign_bytes(SignedPut { key: key.to_owned(), size, checksum, part }, expires_in_s)
+    }
+
+    /// A signed PUT of part `number` (from 1 to [`PARTS_MAX`]): exactly these many bytes with this digest. Answered with
     /// an `ETag`, which [`Objects::complete_multipart`] wants. A part may be sent again; what came last counts.
     pub fn presign_part(
         &self,
@@ -259,14 +321,13 @@ impl Objects {
         upload: &str,
         number: i64,
         size: u64,
-        md5: [u8; 16],
+        checksum: Checksum,
         expires_in_s: i64,
     ) -> Result<Signed, Error> {
-        check_key(key)?;
         multipart::check_number(number)?;
+        let (size, checksum) = (Size::Exactly(size), Some(checksum));
         let part = Some(SignedPart { upload: upload.to_owned(), number });
-        let request = SignedRequest::Put(SignedPut { key: key.to_owned(), size, md5, part });
-        self.presign(&request, expires_in_s)
+        self.presign_bytes(SignedPut { key: key.to_owned(), size, checksum, part }, expires_in_s)
     }
 
     /// Makes the parts, by number and `ETag`, the object `key`: durable when this answers. May be repeated: once
@@ -297,7 +358,7 @@ impl Objects {
     fn presign(&self, request: &SignedRequest, expires_in_s: i64) -> Result<Signed, Error> {
         let expires_in_s = expires_in_s.clamp(0, EXPIRES_MAX_S);
         if let SignedRequest::Put(put) = request
-            && put.size > PUT_MAX
+            && put.size.limit() > PUT_MAX
         {
             return Err(Error::TooLarge { limit: PUT_MAX });
         }
@@ -337,11 +398,11 @@ impl Objects {
         let Backend::Folder(folder, _) = &self.backend else {
             return Err(Error::Denied("this server serves no objects by signed addresses".to_owned()));
         };
-        match &put.part {
-            None => write::put_exactly(folder, &put.key, put.size, put.md5, stream).await?,
+        let checksum = match &put.part {
+            None => write::put_whole(folder, put, stream).await?,
             Some(part) => multipart::put_part(folder, put, part, stream).await?,
-        }
-        Ok(format!("\"{}\"", hex(&put.md5)))
+        };
+        Ok(format!("\"{}\"", checksum.hex()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Uploads in parts to a folder: each part is written to its place in one file below `.multipart/UPLOAD/`, so that
-//! completing is a rename and no byte is written twice. A part counts once its marker is there, and its marker is
-//! made after its bytes are durable. Only one process at a time has the folder.
+//! completing is a rename and no byte is written twice. Parts of a loose upload have any size, so nobody knows their
+//! place: each is a file, and completing copies them together. A part counts once its marker is there, and its marker
+//! is made after its bytes are durable. Only one process at a time has the folder.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,21 +14,21 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use md5::Md5;
+use runyard_domain::ChecksumKind;
 
 use crate::{
-    Error, PART_MIN, PARTS_MAX, PUT_MAX, SignedPart, SignedPut, SignedRequest, blocking,
+    Checksum, Error, PART_MIN, PARTS_MAX, PUT_MAX, SignedPart, SignedPut, SignedRequest, Size, blocking,
     folder::Folder,
-    hex,
     key::MULTIPART,
-    sign::from_hex,
     turns::Turn,
-    write::{Body, check, fill, unique_name},
+    write::{Body, check, fill, kind_of, unique_name},
 };
 
 /// An upload that nothing was added to for this long was given up.
 const LEFTOVER_AGE: Duration = Duration::from_hours(7 * 24);
-/// The file that the parts are written to.
+/// In the place of a size: parts of any size.
+pub(crate) const LOOSE: u64 = 0;
+/// The file that is to become the object.
 const DATA: &str = "data";
 
 pub(crate) fn check_part_size(size: u64) -> Result<(), Error> {
@@ -64,7 +65,7 @@ pub(crate) fn in_order(parts: &[(i64, String)]) -> Result<Vec<String>, Error> {
     Ok(sorted.into_iter().map(|(_, etag)| etag.trim_matches('"').to_owned()).collect())
 }
 
-/// Begins an upload; its name tells the size of its parts.
+/// Begins an upload; its name tells the size of its parts, or [`LOOSE`].
 pub(crate) async fn begin(folder: &Arc<Folder>, part_size: u64) -> Result<String, Error> {
     let folder = Arc::clone(folder);
     blocking(move || {
@@ -82,14 +83,15 @@ pub(crate) async fn begin(folder: &Arc<Folder>, part_size: u64) -> Result<String
 pub(crate) fn check_signed(folder: &Folder, request: &SignedRequest) -> Result<(), Error> {
     let SignedRequest::Put(put @ SignedPut { part: Some(part), .. }) = request else { return Ok(()) };
     let place = Place::of(folder, &put.key, &part.upload)?;
-    place.check_size(part.number, put.size)?;
+    place.check_size(part.number, put.size.limit())?;
     if place.path.is_dir() { Ok(()) } else { Err(place.gone()) }
 }
 
 /// Where an upload is.
 struct Place {
     path: PathBuf,
-    part_size: u64,
+    /// `None`: any.
+    part_size: Option<u64>,
     key: String,
     upload: String,
 }
@@ -101,9 +103,9 @@ impl Place {
         let plain = upload.len() <= 100 && upload.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
         let part_size = upload.rsplit_once('-').and_then(|(_, size)| size.parse().ok());
         match part_size {
-            Some(part_size) if plain && check_part_size(part_size).is_ok() => Ok(Self {
+            Some(size) if plain && (size == LOOSE || check_part_size(size).is_ok()) => Ok(Self {
                 path: folder.path().join(MULTIPART).join(upload),
-                part_size,
+                part_size: (size != LOOSE).then_some(size),
                 key: key.to_owned(),
                 upload: upload.to_owned(),
             }),
@@ -123,11 +125,19 @@ impl Place {
     }
 
     fn check_size(&self, number: i64, size: u64) -> Result<(), Error> {
-        if size <= self.part_size {
+        let most = self.part_size.unwrap_or(PUT_MAX);
+        if size <= most {
             return Ok(());
         }
-        let most = self.part_size;
         Err(Error::InvalidPart(format!("part {number} has {size} bytes: this upload has parts of {most}")))
+    }
+
+    /// The file that a part is written to, and where in it.
+    fn of_part(&self, number: i64) -> (PathBuf, u64) {
+        match self.part_size {
+            Some(size) => (self.path.join(DATA), (number as u64 - 1) * size),
+            None => (self.path.join(format!("part-{number}")), 0),
+        }
     }
 
     /// The parts that are there whole.
@@ -144,19 +154,26 @@ impl Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Marker {
     number: i64,
-    md5: [u8; 16],
+    checksum: Checksum,
     size: u64,
 }
 
 impl Marker {
     fn name(&self) -> String {
-        format!("{}-{}-{}", self.number, hex(&self.md5), self.size)
+        format!("{}-{}-{}", self.number, self.checksum.hex(), self.size)
     }
 
     fn read(name: &str) -> Option<Self> {
         let mut fields = name.split('-');
-        let (number, md5, size) = (fields.next()?, fields.next()?, fields.next()?);
-        Some(Self { number: number.parse().ok()?, md5: from_hex(md5)?, size: size.parse().ok()? })
+        let (number, text, size) = (fields.next()?, fields.next()?, fields.next()?);
+        let kind = ChecksumKind::ALL.into_iter().find(|kind| kind.digits() == text.len())?;
+        let checksum = Checksum::from_hex(kind, text)?;
+        Some(Self { number: number.parse().ok()?, checksum, size: size.parse().ok()? })
+    }
+
+    /// Whether this is the part that was signed. What may have any size is never known to be.
+    fn is(&self, put: &SignedPut) -> bool {
+        put.size == Size::Exactly(self.size) && put.checksum == Some(self.checksum)
     }
 }
 
@@ -165,8 +182,9 @@ impl Marker {
 struct Writing {
     folder: Arc<Folder>,
     place: Place,
-    marker: Marker,
-    body: Body<Md5>,
+    put: SignedPut,
+    number: i64,
+    body: Body,
     _turn: Turn,
 }
 
@@ -176,42 +194,44 @@ pub(crate) async fn put_part<S, E>(
     put: &SignedPut,
     part: &SignedPart,
     stream: S,
-) -> Result<(), Error>
+) -> Result<Checksum, Error>
 where
     S: Stream<Item = Result<Bytes, E>> + Send,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    check_number(part.number)?;
+    let number = part.number;
+    check_number(number)?;
     let place = Place::of(folder, &put.key, &part.upload)?;
-    place.check_size(part.number, put.size)?;
-    let marker = Marker { number: part.number, md5: put.md5, size: put.size };
-    let (turn, stop) = folder.turns().part(&part.upload, part.number).await;
-    let (opened, place, turn, marker) = {
-        let folder = Arc::clone(folder);
-        blocking(move || open_part(&folder, &place, &marker).map(|opened| (opened, place, turn, marker)))
-            .await?
+    place.check_size(number, put.size.limit())?;
+    let (turn, stop) = folder.turns().part(&part.upload, number).await;
+    let (opened, place, turn) = {
+        let (folder, put) = (Arc::clone(folder), put.clone());
+        blocking(move || open_part(&folder, &place, number, &put).map(|opened| (opened, place, turn))).await?
     };
-    let Some(data) = opened else {
-        return drain(stream, put.size).await;
+    let data = match opened {
+        Opened::There(checksum) => return drain(stream, put.size.limit()).await.map(|()| checksum),
+        Opened::Empty(data) => data,
     };
-    let writing = Writing {
-        folder: Arc::clone(folder),
-        body: Body::new(data, (marker.number as u64 - 1) * place.part_size),
-        place,
-        marker,
-        _turn: turn,
-    };
-    let written = fill(move || Ok(writing), Writing::append, stream, put.size, &stop).await?;
+    let body = Body::new(data, kind_of(put), place.of_part(number).1);
+    let writing = Writing { folder: Arc::clone(folder), place, put: put.clone(), number, body, _turn: turn };
+    let written = fill(move || Ok(writing), Writing::append, stream, put.size.limit(), &stop).await?;
     blocking(move || written.finish()).await
 }
 
-/// Opens the file for a part, after its older bytes count no more; `None`: the very same part is there.
-fn open_part(folder: &Folder, place: &Place, marker: &Marker) -> Result<Option<File>, Error> {
+enum Opened {
+    /// The very same part is there.
+    There(Checksum),
+    /// The file to write it to.
+    Empty(File),
+}
+
+/// Opens the file for a part, after its older bytes count no more.
+fn open_part(folder: &Folder, place: &Place, number: i64, put: &SignedPut) -> Result<Opened, Error> {
     let open = || {
         let older: Vec<Marker> =
-            place.markers()?.into_iter().filter(|found| found.number == marker.number).collect();
-        if older.contains(marker) {
-            return Ok(None);
+            place.markers()?.into_iter().filter(|found| found.number == number).collect();
+        if let Some(same) = older.iter().find(|found| found.is(put)) {
+            return Ok(Opened::There(same.checksum));
         }
         for found in &older {
             fs::remove_file(place.path.join(found.name()))?;
@@ -219,8 +239,9 @@ fn open_part(folder: &Folder, place: &Place, marker: &Marker) -> Result<Option<F
         if !older.is_empty() {
             sync_folder(&place.path)?;
         }
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o600).open(place.path.join(DATA)).map(Some)
+        let (mut options, alone) = (OpenOptions::new(), place.part_size.is_none());
+        let file = options.write(true).create(true).truncate(alone).mode(0o600).open(place.of_part(number).0);
+        file.map(Opened::Empty)
     };
     open().map_err(|error| place.fail(folder, "store a part of", error))
 }
@@ -248,13 +269,18 @@ impl Writing {
         written.map_err(|error| self.place.fail(&self.folder, "store a part of", error))
     }
 
-    fn finish(self) -> Result<(), Error> {
-        check(self.marker.size, &self.marker.md5, &self.body)?;
+    fn finish(self) -> Result<Checksum, Error> {
+        let checksum = check(&self.put, &self.body)?;
+        if self.body.size == 0 {
+            return Err(Error::TooSmall { said: 1, got: 0 });
+        }
+        let marker = Marker { number: self.number, checksum, size: self.body.size };
         let mark = || {
             self.body.file.sync_data()?;
-            let marker = self.place.path.join(self.marker.name());
+            let marker = self.place.path.join(marker.name());
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(marker)?;
-            sync_folder(&self.place.path)
+            sync_folder(&self.place.path)?;
+            Ok(checksum)
         };
         mark().map_err(|error| self.place.fail(&self.folder, "store a part of", error))
     }
@@ -284,29 +310,50 @@ pub(crate) async fn complete(
 fn join(folder: &Folder, place: &Place, etags: &[String]) -> Result<(), Error> {
     let fail = |error| place.fail(folder, "complete", error);
     let markers = place.markers().map_err(fail)?;
-    let mut size = 0;
+    let mut named = Vec::with_capacity(etags.len());
     for (number, etag) in (1..).zip(etags) {
-        let md5 = from_hex(etag);
-        let found = markers.iter().find(|marker| marker.number == number && Some(marker.md5) == md5);
+        let found = markers.iter().find(|marker| marker.number == number && marker.checksum.hex() == *etag);
         let Some(marker) = found else {
             return Err(Error::InvalidPart(format!(
                 "part {number} with the ETag \"{etag}\" is not there: send it again"
             )));
         };
-        if marker.size != place.part_size && number != etags.len() as i64 {
+        if let Some(size) = place.part_size
+            && size != marker.size
+            && number != etags.len() as i64
+        {
             return Err(Error::InvalidPart(format!(
-                "part {number} has {} bytes: all but the last have {}",
-                marker.size, place.part_size
+                "part {number} has {} bytes: all but the last have {size}",
+                marker.size
             )));
         }
-        size += marker.size;
+        named.push(marker);
     }
-    let data = OpenOptions::new().write(true).open(place.path.join(DATA)).map_err(fail)?;
+    let data = match place.part_size {
+        Some(_) => OpenOptions::new().write(true).open(place.path.join(DATA)),
+        None => copy_together(place, &named),
+    };
+    let (data, size) = (data.map_err(fail)?, named.iter().map(|marker| marker.size).sum());
     // What a part that was given up has left behind the end.
     data.set_len(size).and_then(|()| data.sync_all()).map_err(fail)?;
     let from = File::open(&place.path).map_err(fail)?.into();
     folder.publish_from(&from, DATA, &place.key)?;
     remove(folder, place)
+}
+
+/// One file of the parts, one after the other. The system copies, or lets both files share the bytes where it can; the
+/// parts stay until the object is there, so this may break off anywhere and begin anew.
+fn copy_together(place: &Place, parts: &[&Marker]) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let mut data = options.write(true).create(true).truncate(true).mode(0o600).open(place.path.join(DATA))?;
+    for part in parts {
+        let copied = io::copy(&mut File::open(place.of_part(part.number).0)?, &mut data)?;
+        if copied != part.size {
+            let wrong = format!("part {} has {copied} bytes instead of {}", part.number, part.size);
+            return Err(io::Error::other(wrong));
+        }
+    }
+    Ok(data)
 }
 
 /// Gives the upload up.
@@ -363,9 +410,11 @@ mod tests {
 
     #[test]
     fn a_marker_is_read_as_it_was_written() {
-        let marker = Marker { number: 12, md5: *b"0123456789abcdef", size: 77 };
-        assert_eq!(Marker::read(&marker.name()), Some(marker));
-        for other in ["data", "1", "1-2-3", "x-y-z", ""] {
+        for checksum in [Checksum::Md5(*b"0123456789abcdef"), Checksum::Sha256([7; 32])] {
+            let marker = Marker { number: 12, checksum, size: 77 };
+            assert_eq!(Marker::read(&marker.name()), Some(marker));
+        }
+        for other in ["data", "part-1", "1", "1-2-3", "x-y-z", ""] {
             assert_eq!(Marker::read(other), None, "{other}");
         }
     }

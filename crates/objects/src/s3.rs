@@ -4,6 +4,7 @@
 //! road, tested once. object_store (0.14) would bring its own HTTP stack and retries, and yet cannot bind a size or
 //! an MD5 into a signature, nor sign the parts of an upload.
 
+mod copy;
 mod get;
 mod parts;
 mod put;

@@ -1,17 +1,14 @@
 //! Addresses that carry their own right: what may be done with which object until when, under an HMAC of this
 //! server's key. Never trusts a word of an address before the HMAC over all of them was compared.
 
-use base64::{
-    Engine as _,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::header::{CONTENT_LENGTH, HeaderMap};
-use runyard_domain::Millis;
+use runyard_domain::{ChecksumKind, Millis};
 use sha2::Sha256;
 
-use crate::{Error, FolderSigning, GetAs, Signed, check_key, hex};
+use crate::{Checksum, Error, FolderSigning, GetAs, Signed, check_key};
 
 /// Where a server serves signed addresses.
 const ROUTE: &str = "/objects/";
@@ -43,12 +40,30 @@ pub struct SignedGet {
 pub struct SignedPut {
     /// The object.
     pub key: String,
-    /// Exactly how many bytes.
-    pub size: u64,
-    /// Exactly which.
-    pub md5: [u8; 16],
+    /// How many bytes.
+    pub size: Size,
+    /// Exactly which; `None`: any.
+    pub checksum: Option<Checksum>,
     /// Only a part of it.
     pub part: Option<SignedPart>,
+}
+
+/// How many bytes may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// So many.
+    Exactly(u64),
+    /// So many or fewer.
+    AtMost(u64),
+}
+
+impl Size {
+    /// The most that may come.
+    pub const fn limit(self) -> u64 {
+        match self {
+            Self::Exactly(size) | Self::AtMost(size) => size,
+        }
+    }
 }
 
 /// Which part of which upload.
@@ -76,9 +91,10 @@ impl SignedRequest {
             }
             Self::Put(put) => {
                 let part = put.part.as_ref();
+                let (size, checksum) = (size_field(put.size), put.checksum);
                 let pairs = vec![
-                    ("size", Some(put.size.to_string())),
-                    ("md5", Some(hex(&put.md5))),
+                    (size, Some(put.size.limit().to_string())),
+                    (checksum.map_or("", |sum| sum.kind().word()), checksum.map(|sum| sum.hex())),
                     ("upload", part.map(|part| part.upload.clone())),
                     ("part", part.map(|part| part.number.to_string())),
                 ];
@@ -96,10 +112,19 @@ impl SignedRequest {
 
 /// The headers that a PUT must carry.
 pub(crate) fn put_headers(put: &SignedPut) -> Vec<(String, String)> {
-    vec![
-        ("content-length".to_owned(), put.size.to_string()),
-        ("content-md5".to_owned(), STANDARD.encode(put.md5)),
-    ]
+    let length = match put.size {
+        Size::Exactly(size) => Some(("content-length".to_owned(), size.to_string())),
+        Size::AtMost(_) => None,
+    };
+    let checksum = put.checksum.map(|sum| sum.header()).map(|(name, value)| (name.to_owned(), value));
+    length.into_iter().chain(checksum).collect()
+}
+
+const fn size_field(size: Size) -> &'static str {
+    match size {
+        Size::Exactly(_) => "size",
+        Size::AtMost(_) => "max_size",
+    }
 }
 
 /// Signs the request.
@@ -153,22 +178,25 @@ pub(crate) fn verify(
     Ok(claimed.request)
 }
 
-/// Both headers are part of the contract with any S3 store, so they are here too: a client that works with one
+/// The headers are part of the contract with any S3 store, so they are here too: a client that works with one
 /// backend works with the other.
 fn check_headers(put: &SignedPut, headers: &HeaderMap) -> Result<(), Error> {
     let given = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let wanted = STANDARD.encode(put.md5);
-    if given("content-md5") != Some(&wanted) {
+    if let Some((name, wanted)) = put.checksum.map(|sum| sum.header())
+        && given(name) != Some(&wanted)
+    {
         return Err(Error::Denied(format!(
-            "this address is for the header `Content-MD5: {wanted}`: send it exactly so"
+            "this address is for the header `{name}: {wanted}`: send it exactly so"
         )));
     }
-    match given(CONTENT_LENGTH.as_str()).map(str::parse::<u64>) {
-        Some(Ok(length)) if length > put.size => Err(Error::TooLarge { limit: put.size }),
-        Some(Ok(length)) if length < put.size => Err(Error::TooSmall { said: put.size, got: length }),
+    match (given(CONTENT_LENGTH.as_str()).map(str::parse::<u64>), put.size) {
+        (Some(Ok(length)), size) if length > size.limit() => Err(Error::TooLarge { limit: size.limit() }),
+        (Some(Ok(length)), Size::Exactly(said)) if length < said => {
+            Err(Error::TooSmall { said, got: length })
+        }
         // Without a length it is sent in chunks: the bytes are counted as they come.
-        Some(Ok(_)) | None => Ok(()),
-        Some(Err(_)) => Err(Error::Denied("the header Content-Length is no number".to_owned())),
+        (Some(Ok(_)) | None, _) => Ok(()),
+        (Some(Err(_)), _) => Err(Error::Denied("the header Content-Length is no number".to_owned())),
     }
 }
 
@@ -196,13 +224,17 @@ impl Claimed {
                 SignedRequest::Get(SignedGet { key, get })
             }
             "PUT" => {
-                let size = fields.take("size")?.parse().ok()?;
-                let md5 = from_hex(&fields.take("md5")?)?;
+                let size = match (fields.take("size"), fields.take("max_size")) {
+                    (Some(size), None) => Size::Exactly(size.parse().ok()?),
+                    (None, Some(most)) => Size::AtMost(most.parse().ok()?),
+                    _ => return None,
+                };
+                let checksum = fields.checksum().ok()?;
                 let part = match (fields.take("upload"), fields.take("part")) {
                     (None, None) => None,
                     (upload, number) => Some(SignedPart { upload: upload?, number: number?.parse().ok()? }),
                 };
-                SignedRequest::Put(SignedPut { key, size, md5, part })
+                SignedRequest::Put(SignedPut { key, size, checksum, part })
             }
             _ => return None,
         };
@@ -216,6 +248,16 @@ impl Fields<'_> {
     fn take(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(own, _)| *own == name)?;
         Some(self.0.swap_remove(at).1)
+    }
+
+    /// The digest that is bound, if one is.
+    fn checksum(&mut self) -> Result<Option<Checksum>, Error> {
+        for kind in ChecksumKind::ALL {
+            if let Some(text) = self.take(kind.word()) {
+                return Checksum::from_hex(kind, &text).map(Some).ok_or_else(altered);
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -238,17 +280,6 @@ fn altered() -> Error {
 
 fn decoded(text: &str) -> Option<String> {
     Some(percent_decode_str(text).decode_utf8().ok()?.into_owned())
-}
-
-pub(crate) fn from_hex(text: &str) -> Option<[u8; 16]> {
-    let mut bytes = [0; 16];
-    if text.len() != 32 || !text.is_ascii() {
-        return None;
-    }
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 /// The header `Content-Disposition` that saves under this name, whatever letters it has.

@@ -14,17 +14,16 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use md5::Md5;
-use sha2::{Digest, Sha256};
+use runyard_domain::ChecksumKind;
 use tokio::sync::Notify;
 
-use crate::{Error, Put, blocking, folder::Folder, hex};
+use crate::{Checksum, Error, Put, SignedPut, Size, blocking, checksum::Hash, folder::Folder};
 
 /// Chunks are gathered to about this size before they go to the disk.
 const BATCH_BYTES: usize = 1 << 20;
 
 /// Bytes that are written to a file from an offset on, hashed meanwhile.
-pub(crate) struct Body<Hash> {
+pub(crate) struct Body {
     pub(crate) file: File,
     pub(crate) hash: Hash,
     pub(crate) size: u64,
@@ -32,9 +31,9 @@ pub(crate) struct Body<Hash> {
 }
 
 /// Bytes on their way; dropped without being published, they leave nothing behind.
-pub(crate) struct Staged<Hash> {
+pub(crate) struct Staged {
     file: StagedFile,
-    body: Body<Hash>,
+    body: Body,
 }
 
 /// Removes the staged file when it goes. After a publish the name is gone already, and this does nothing.
@@ -50,42 +49,54 @@ impl Drop for StagedFile {
 }
 
 /// Takes in the whole stream, at most `limit` bytes.
-pub(crate) async fn stage<S, E>(folder: &Arc<Folder>, stream: S, limit: u64) -> Result<Staged<Sha256>, Error>
+pub(crate) async fn stage<S, E>(folder: &Arc<Folder>, stream: S, limit: u64) -> Result<Staged, Error>
 where
     S: Stream<Item = Result<Bytes, E>> + Send,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let folder = Arc::clone(folder);
-    fill(move || Staged::create(folder), Staged::append, stream, limit, &Notify::new()).await
+    let open = move || Staged::create(folder, ChecksumKind::Sha256);
+    fill(open, Staged::append, stream, limit, &Notify::new()).await
 }
 
-/// Makes exactly the bytes that were announced the object `key`; others are not stored.
-pub(crate) async fn put_exactly<S, E>(
+/// The digest that a PUT is answered with: the one that is bound, or, as an S3 store would, MD5.
+pub(crate) fn kind_of(put: &SignedPut) -> ChecksumKind {
+    put.checksum.map_or(ChecksumKind::Md5, |checksum| checksum.kind())
+}
+
+/// Makes the bytes that were signed the object; others are not stored.
+pub(crate) async fn put_whole<S, E>(
     folder: &Arc<Folder>,
-    key: &str,
-    size: u64,
-    md5: [u8; 16],
+    put: &SignedPut,
     stream: S,
-) -> Result<(), Error>
+) -> Result<Checksum, Error>
 where
     S: Stream<Item = Result<Bytes, E>> + Send,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let folder = Arc::clone(folder);
-    let staged: Staged<Md5> =
-        fill(move || Staged::create(folder), Staged::append, stream, size, &Notify::new()).await?;
-    check(size, &md5, &staged.body)?;
-    let (Staged { file, body }, key) = (staged, key.to_owned());
-    blocking(move || publish(&file, &body.file, &key)).await
+    let (folder, kind) = (Arc::clone(folder), kind_of(put));
+    let open = move || Staged::create(folder, kind);
+    let staged = fill(open, Staged::append, stream, put.size.limit(), &Notify::new()).await?;
+    let checksum = check(put, &staged.body)?;
+    let (Staged { file, body }, key) = (staged, put.key.clone());
+    blocking(move || publish(&file, &body.file, &key)).await?;
+    Ok(checksum)
 }
 
-/// Whether what came is what was announced.
-pub(crate) fn check(said: u64, md5: &[u8; 16], body: &Body<Md5>) -> Result<(), Error> {
-    if body.size < said {
+/// The digest of what came, if that is what was signed.
+pub(crate) fn check(put: &SignedPut, body: &Body) -> Result<Checksum, Error> {
+    if let Size::Exactly(said) = put.size
+        && body.size < said
+    {
         return Err(Error::TooSmall { said, got: body.size });
     }
-    let digest = body.hash.clone().finalize();
-    if digest[..] == md5[..] { Ok(()) } else { Err(Error::WrongDigest { said: hex(md5), got: hex(&digest) }) }
+    let got = body.hash.clone().finish();
+    match put.checksum {
+        Some(said) if said != got => {
+            Err(Error::WrongDigest { kind: said.kind(), said: said.hex(), got: got.hex() })
+        }
+        _ => Ok(got),
+    }
 }
 
 /// Passes the stream to `append` in batches, on the threads that wait for the disk: it writes one batch while the
@@ -151,9 +162,9 @@ pub(crate) fn unique_name() -> String {
     format!("{nanos}-{}-{count}", std::process::id())
 }
 
-impl<Hash: Digest + Send> Body<Hash> {
-    pub(crate) fn new(file: File, offset: u64) -> Self {
-        Self { file, hash: Hash::new(), size: 0, offset }
+impl Body {
+    pub(crate) fn new(file: File, kind: ChecksumKind, offset: u64) -> Self {
+        Self { file, hash: Hash::new(kind), size: 0, offset }
     }
 
     /// Writes and hashes the chunks, each on a thread of its own: of the two, neither waits for the other.
@@ -172,23 +183,21 @@ impl<Hash: Digest + Send> Body<Hash> {
     }
 }
 
-impl<Hash: Digest + Send> Staged<Hash> {
-    fn create(folder: Arc<Folder>) -> Result<Self, Error> {
+impl Staged {
+    fn create(folder: Arc<Folder>, kind: ChecksumKind) -> Result<Self, Error> {
         let name = unique_name();
-        let body = Body::new(folder.create_staged(&name)?, 0);
+        let body = Body::new(folder.create_staged(&name)?, kind, 0);
         Ok(Self { file: StagedFile { folder, name }, body })
     }
 
     fn append(&mut self, chunks: &[Bytes]) -> Result<(), Error> {
         self.body.append(chunks).map_err(|error| self.file.folder.fail("store", &self.file.name, error))
     }
-}
 
-impl Staged<Sha256> {
-    /// Makes the bytes the object that `name` says, given their digest.
+    /// Makes the bytes the object that `name` says, given their SHA-256.
     pub(crate) async fn publish(self, name: impl FnOnce(&str) -> String) -> Result<Put, Error> {
         let Self { file, body } = self;
-        let sha256 = hex(&body.hash.finalize());
+        let sha256 = body.hash.finish().hex();
         let put = Put { key: name(&sha256), size: body.size, sha256 };
         blocking(move || publish(&file, &body.file, &put.key).map(|()| put)).await
     }

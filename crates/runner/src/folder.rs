@@ -149,25 +149,45 @@ impl Folder {
 /// Takes an open-file-description write lock on a file, which is made when it is missing; `None` when it is held.
 /// The lock ends with the returned file; programs that are started do not inherit it.
 pub(crate) fn lock(path: &Path) -> Result<Option<File>, Error> {
-    let file = OpenOptions::new()
+    let file = open_lock(path)?;
+    Ok(set_lock(&file, libc::F_WRLCK).map_err(failed("lock", path))?.then_some(file))
+}
+
+/// The same for reading: many may hold it, while nobody holds it for writing.
+pub(crate) fn lock_shared(path: &Path) -> Result<Option<File>, Error> {
+    let file = open_lock(path)?;
+    Ok(set_lock(&file, libc::F_RDLCK).map_err(failed("lock", path))?.then_some(file))
+}
+
+/// Goes on holding a lock for reading only.
+pub(crate) fn share(lock: &File, path: &Path) -> Result<(), Error> {
+    set_lock(lock, libc::F_RDLCK).map(drop).map_err(failed("share", path))
+}
+
+fn open_lock(path: &Path) -> Result<File, Error> {
+    OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
         .open(path)
-        .map_err(failed("open", path))?;
+        .map_err(failed("open", path))
+}
+
+/// `false`: somebody else is in the way.
+fn set_lock(file: &File, kind: libc::c_int) -> io::Result<bool> {
     let whole = libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
+        l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
         l_start: 0,
         l_len: 0,
         l_pid: 0,
     };
-    match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole)) {
-        Ok(_) => Ok(Some(file)),
-        Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
-        Err(errno) => Err(failed("lock", path)(errno.into())),
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&whole)) {
+        Ok(_) => Ok(true),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
+        Err(errno) => Err(errno.into()),
     }
 }
 
@@ -195,6 +215,19 @@ mod tests {
         assert_eq!(fs::read_to_string(folder.path(folder::LOCK)).unwrap(), std::process::id().to_string());
         drop(claim);
         assert!(folder.claim().unwrap().is_some());
+    }
+
+    #[test]
+    fn many_share_a_lock_that_nobody_can_take_for_itself_then() {
+        let base = tempfile::TempDir::new().unwrap();
+        let path = base.path().join("lock");
+        let own = lock(&path).unwrap().expect("nobody holds it");
+        assert!(lock_shared(&path).unwrap().is_none());
+        share(&own, &path).unwrap();
+        let other = lock_shared(&path).unwrap().expect("it is shared now");
+        assert!(lock(&path).unwrap().is_none());
+        drop((own, other));
+        assert!(lock(&path).unwrap().is_some());
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub(crate) struct Job {
     pub(crate) sampled: Notify,
     /// Told after every look at new records.
     pub(crate) recorded: Notify,
+    /// Keeps the virtual environment that it uses from being deleted.
+    pub(crate) environment: std::cell::OnceCell<std::fs::File>,
 }
 
 impl Job {
@@ -55,7 +57,8 @@ impl Job {
         let server = Rc::new(Server::new(&spec));
         let (terminating, orders) = (watch::Sender::new(false), Orders::new());
         let (sampled, recorded) = (Notify::new(), Notify::new());
-        Self { folder, spec, server, output, orders, terminating, sampled, recorded }
+        let environment = std::cell::OnceCell::new();
+        Self { folder, spec, server, output, orders, terminating, sampled, recorded, environment }
     }
 
     /// The grace that holds when nobody said another.

@@ -1,5 +1,5 @@
-//! Brings what a program names in its records, checkpoints and artifacts, to where files are kept, while the program goes
-//! on. One at a time, from the start of the records whenever a runner starts: what is there already is not sent again.
+//! Brings what a program names in its records, checkpoints, artifacts and model versions, to where files are kept, while the
+//! program goes on. One at a time, from the start of the records whenever a runner starts: what is there already is not sent again.
 //! Never ends the program and never slows the end of one that names nothing.
 
 use std::{
@@ -24,6 +24,7 @@ use crate::{
 
 mod find;
 mod insist;
+mod publish;
 mod send;
 
 use find::Beyond;
@@ -36,7 +37,14 @@ const AGAIN: Duration = Duration::from_millis(400);
 const OUTPUT: &str = "output";
 const CHECKPOINTS: &str = "checkpoints";
 
-/// One thing to bring.
+/// What a record asks for.
+#[derive(Debug)]
+enum Asked {
+    Files(Wanted),
+    Model(publish::Wanted),
+}
+
+/// One set of files to bring.
 #[derive(Debug)]
 struct Wanted {
     what: What,
@@ -85,9 +93,19 @@ pub(crate) async fn run(job: Rc<Job>, mut ended: watch::Receiver<bool>) -> Resul
         let over = *ended.borrow_and_update();
         match records::next_chunk(&path, offset, Cut::Lines, over) {
             Ok(Some(chunk)) => {
-                for wanted in wanted_in(&job, offset, &chunk.bytes) {
-                    named.push(wanted.path.clone());
-                    bring(&job, &wanted).await?;
+                for asked in asked_in(&job, offset, &chunk.bytes) {
+                    match asked {
+                        Asked::Files(wanted) => {
+                            named.push(wanted.path.clone());
+                            bring(&job, &wanted).await?;
+                        }
+                        // What is not published is kept with the rest of the output: a tag that exists loses no model.
+                        Asked::Model(wanted) => {
+                            if publish::bring(&job, &wanted).await? {
+                                named.push(wanted.model.path);
+                            }
+                        }
+                    }
                 }
                 offset += chunk.bytes.len() as i64;
                 // A long file must not keep the heartbeats waiting.
@@ -105,23 +123,26 @@ pub(crate) async fn run(job: Rc<Job>, mut ended: watch::Receiver<bool>) -> Resul
     bring_output(&job, &named).await
 }
 
-/// What the records in `lines` want brought. Others are only glanced at: there may be millions.
-fn wanted_in(job: &Job, start: i64, lines: &[u8]) -> Vec<Wanted> {
+/// What the records in `lines` ask for. Others are only glanced at: there may be millions.
+fn asked_in(job: &Job, start: i64, lines: &[u8]) -> Vec<Asked> {
     let (mut found, mut offset) = (Vec::new(), start);
     for line in lines.split_inclusive(|byte| *byte == b'\n') {
         let source_key = || format!("{}:{offset}", job.spec.job_id);
         if may_name_files(line) {
             match record::parse_line(line.strip_suffix(b"\n").unwrap_or(line)) {
-                Ok(Record::Checkpoint(checkpoint)) => found.push(Wanted {
+                Ok(Record::Checkpoint(checkpoint)) => found.push(Asked::Files(Wanted {
                     what: What::Checkpoint { global_step: checkpoint.global_step },
                     path: checkpoint.path,
                     source_key: source_key(),
-                }),
-                Ok(Record::Artifact(artifact)) => found.push(Wanted {
+                })),
+                Ok(Record::Artifact(artifact)) => found.push(Asked::Files(Wanted {
                     what: What::Artifact { name: artifact.name().to_owned(), kind: artifact.kind },
                     path: artifact.path,
                     source_key: source_key(),
-                }),
+                })),
+                Ok(Record::Model(model)) => {
+                    found.push(Asked::Model(publish::Wanted { model, source_key: source_key() }));
+                }
                 // The server says what is wrong with a line.
                 Ok(_) | Err(_) => {}
             }
@@ -131,11 +152,11 @@ fn wanted_in(job: &Job, start: i64, lines: &[u8]) -> Vec<Wanted> {
     found
 }
 
-/// Whether the first key of a line may be `checkpoint` or `artifact`; one written with escapes may be anything.
+/// Whether the first key of a line may name files; one written with escapes may be anything.
 fn may_name_files(line: &[u8]) -> bool {
     let inside = line.trim_ascii_start().strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
     let key = inside.and_then(|inside| inside.strip_prefix(b"\"")).unwrap_or_default();
-    key.starts_with(b"checkpoint") || key.starts_with(b"artifact") || key.starts_with(b"\\")
+    [&b"checkpoint"[..], b"artifact", b"model", b"\\"].iter().any(|word| key.starts_with(word))
 }
 
 /// Brings one thing, or gives it up. Only a newer job is an error.
@@ -268,7 +289,12 @@ mod tests {
 
     #[test]
     fn only_lines_that_may_name_files_are_read() {
-        for line in [r#"{"checkpoint":{}}"#, r#" { "artifact" : {} }"#, r#"{"\u0063heckpoint":{}}"#] {
+        for line in [
+            r#"{"checkpoint":{}}"#,
+            r#" { "artifact" : {} }"#,
+            r#"{"model":{}}"#,
+            r#"{"\u0063heckpoint":{}}"#,
+        ] {
             assert!(may_name_files(line.as_bytes()), "{line}");
         }
         for line in ["", "{", "{}", r#"{"metric":{"tag":"checkpoint"}}"#, "checkpoint", r#"["checkpoint"]"#] {

@@ -1,20 +1,20 @@
 //! The virtual environment of a job's requirements, shared by all jobs that ask for the same. One that was not finished is
-//! never used: it has no `.complete`, and the next job makes it anew.
+//! never used: it has no `.complete`, and the next job makes it anew. One that a job uses is locked, so that nobody deletes it.
 
 use std::{
     ffi::OsStr,
     fs::{self, File},
     path::{Path, PathBuf},
     process::Stdio,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use runyard_domain::job::Reason;
+use runyard_domain::job::{Reason, environments};
 use sha2::{Digest as _, Sha256};
 
 use crate::{environment::Environment, folder, job::Job, launch, stage::Failure};
 
-const COMPLETE: &str = ".complete";
+const COMPLETE: &str = environments::COMPLETE;
 /// How often a job looks whether another one has finished the environment that both need.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// How much of pip's output an error repeats.
@@ -27,18 +27,34 @@ const ASK_PYTHON: &str = "import sys; print(sys.version, sys.base_prefix, sys.im
 pub(crate) async fn ready(job: &Job, env: &Environment) -> Result<PathBuf, Failure> {
     let python = python(env).await?;
     let requirements = normal(&job.spec.requirements);
-    let home = Path::new(&job.spec.cache_dir).join("venvs");
+    let home = Path::new(&job.spec.cache_dir).join(environments::FOLDER);
     fs::create_dir_all(&home)
         .map_err(|error| failure(format!("cannot make `{}`: {error}", home.display())))?;
     let venv = home.join(key(&python, &requirements, job.spec.source.as_deref(), &job.folder.usercode()));
-    if venv.join(COMPLETE).exists() {
-        return Ok(venv);
-    }
-    let _lock = lock(job, &venv.with_extension("lock")).await?;
-    if venv.join(COMPLETE).exists() {
-        return Ok(venv);
-    }
-    build(job, env, &venv, &requirements).await?;
+    let (lock, complete) = (venv.with_extension(environments::LOCK), venv.join(COMPLETE));
+    let mut said = false;
+    let lock = loop {
+        // Many may use it; who has to build it waits until nobody does, or deletes it. The lock of a job that died is free.
+        if let Some(shared) = folder::lock_shared(&lock).map_err(failure)?
+            && complete.exists()
+        {
+            break shared;
+        }
+        if let Some(own) = folder::lock(&lock).map_err(failure)? {
+            if !complete.exists() {
+                build(job, env, &venv, &requirements).await?;
+            }
+            folder::share(&own, &lock).map_err(failure)?;
+            break own;
+        }
+        if !std::mem::replace(&mut said, true) {
+            job.output.note("waiting for another job that installs the same requirements");
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    };
+    // Says when it was used last. One that cannot be marked can be used all the same.
+    let _ = File::open(&complete).and_then(|mark| mark.set_modified(SystemTime::now()));
+    let _ = job.environment.set(lock);
     Ok(venv)
 }
 
@@ -110,20 +126,6 @@ fn key(python: &str, requirements: &[String], source: Option<&str>, usercode: &P
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-/// Waits while another job builds the same environment. The lock of a job that died is free.
-async fn lock(job: &Job, path: &Path) -> Result<File, Failure> {
-    let mut said = false;
-    loop {
-        if let Some(lock) = folder::lock(path).map_err(failure)? {
-            return Ok(lock);
-        }
-        if !std::mem::replace(&mut said, true) {
-            job.output.note("waiting for another job that installs the same requirements");
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
-    }
 }
 
 async fn build(job: &Job, env: &Environment, venv: &Path, requirements: &[String]) -> Result<(), Failure> {

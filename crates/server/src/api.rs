@@ -13,6 +13,9 @@ mod image;
 mod job;
 mod log;
 mod metric;
+mod model;
+mod model_version;
+mod object;
 mod project;
 mod result;
 mod run;
@@ -67,6 +70,13 @@ pub(crate) fn soon() -> OpenApiRouter<App> {
         .routes(routes!(checkpoint::read))
         .routes(routes!(artifact::list, artifact::create))
         .routes(routes!(artifact::read))
+        .routes(routes!(model::list, model::create))
+        .routes(routes!(model::get, model::patch))
+        .routes(routes!(model_version::begin))
+        .routes(routes!(model_version::list))
+        .routes(routes!(model_version::get, model_version::patch))
+        .routes(routes!(model_version::files))
+        .routes(routes!(model_version::archive))
         .routes(routes!(job::start))
         .routes(routes!(job::heartbeat))
         .routes(routes!(job::append))
@@ -99,6 +109,7 @@ pub(crate) fn soon() -> OpenApiRouter<App> {
         .routes(routes!(element::parents))
         .routes(routes!(element::remove_parent))
         .routes(routes!(result::get))
+        .routes(routes!(object::info))
         .routes(routes!(system::info))
         .routes(routes!(system::resources))
 }
@@ -106,6 +117,8 @@ pub(crate) fn soon() -> OpenApiRouter<App> {
 /// Routes whose bodies may take long, or what they ask of the object store; below `/api/v2`.
 pub(crate) fn long() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(system::backup))
+        .routes(routes!(system::collect_garbage))
         .routes(routes!(source::put))
         .routes(routes!(corpus::delete))
         .routes(routes!(element::create))
@@ -126,6 +139,11 @@ pub(crate) fn long() -> OpenApiRouter<App> {
         .routes(routes!(dataset::remove))
         .routes(routes!(dataset::split))
         .routes(routes!(dataset::archive))
+        .routes(routes!(model::delete))
+        .routes(routes!(model_version::delete))
+        .routes(routes!(model_version::parts))
+        .routes(routes!(model_version::complete))
+        .routes(routes!(model_version::of_checkpoint))
 }
 
 /// Routes that need no token.

@@ -1,6 +1,7 @@
 //! The APIs of other systems, spoken over the same engine calls that our own API makes. A dialect translates, decides
 //! nothing, and never uses another one.
 
+mod arkindex;
 pub mod chariot;
 
 use axum::Router;
@@ -12,15 +13,18 @@ use crate::{
 
 /// Everything that dialects answer.
 pub(crate) fn router(app: &App) -> Router<App> {
-    chariot::router(app)
+    chariot::router(app).merge(arkindex::router(app))
 }
 
 /// How what is refused at this path is written.
 pub(crate) fn form(path: &str) -> Form {
-    chariot::form(path).unwrap_or(error::form)
+    chariot::form(path).or_else(|| arkindex::form(path)).unwrap_or(error::form)
 }
 
 /// What a dialect says of a path below its own that leads nowhere.
 pub(crate) fn unknown_path(path: &str) -> Option<Problem> {
+    if arkindex::owns(path) {
+        return Some(arkindex::unknown_path(path));
+    }
     chariot::owns(path).then(chariot::unknown_path)
 }

@@ -10,6 +10,7 @@ use axum::{
 use runyard_domain::FieldErrors;
 use runyard_engine as engine;
 use runyard_wire as wire;
+use serde_json::Value;
 
 /// Why a request was refused. Travels in the response's extensions until [`render`] writes the body, because only
 /// there the request's id is known.
@@ -19,20 +20,27 @@ pub(crate) struct Problem {
     pub(crate) code: &'static str,
     pub(crate) message: String,
     pub(crate) errors: Option<BTreeMap<String, Vec<String>>>,
+    /// What a dialect answers instead of words, where its clients read more than words out of a refusal.
+    pub(crate) instead: Option<Box<Value>>,
     expected_offset: Option<i64>,
     /// For the server's log only.
-    fault: Option<String>,
+    fault: Option<Box<str>>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { status, code, message, errors: None, expected_offset: None, fault: None }
+        Self { status, code, message, errors: None, instead: None, expected_offset: None, fault: None }
     }
 
     /// One wrong field.
     pub(crate) fn field(path: &str, message: impl Into<String>) -> Self {
         FieldErrors::one(path, message).into()
+    }
+
+    /// The same, with a body that is written as it is, in the forms of dialects.
+    pub(crate) fn instead(self, body: Value) -> Self {
+        Self { instead: Some(Box::new(body)), ..self }
     }
 
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
@@ -58,7 +66,7 @@ impl Problem {
     pub(crate) fn fault(fault: impl Into<String>) -> Self {
         let message = "the server failed: try again, and quote the request id to the operator, whose log has the reason";
         Self {
-            fault: Some(fault.into()),
+            fault: Some(fault.into().into_boxed_str()),
             ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
         }
     }
@@ -81,6 +89,7 @@ impl From<engine::Error> for Problem {
             },
             E::NotFound { .. } => Self::not_found(message),
             E::Conflict { code, .. } => Self::new(StatusCode::CONFLICT, code, message),
+            E::SameContent { .. } => Self::new(StatusCode::CONFLICT, "same_content", message),
             E::OffsetGap { expected, .. } => Self {
                 expected_offset: Some(expected),
                 ..Self::new(StatusCode::CONFLICT, "offset_gap", message)

@@ -20,6 +20,7 @@ mod serve;
 mod tests;
 
 pub use dialects::chariot;
+pub use runyard_engine::{backup, garbage::gc::Keep};
 pub use runyard_objects::Credentials;
 pub use serve::{Error, Options, serve};
 

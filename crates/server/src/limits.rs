@@ -48,6 +48,8 @@ pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 /// How long a request may take until its answer begins; uploads of sources excepted.
 pub(crate) const ANSWER: Duration = Duration::from_mins(1);
+/// How long a dialect's client waits for an archive to be read before it is told to ask again.
+pub(crate) const VALIDATION: Duration = Duration::from_secs(45);
 /// How long a body may stand still.
 pub(crate) const BODY_IDLE: Duration = Duration::from_mins(1);
 /// How often a quiet event stream says that it is alive.

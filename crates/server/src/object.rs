@@ -21,6 +21,15 @@ pub(crate) fn router() -> Router<App> {
     Router::new().route("/objects/{*key}", routing::get(read).put(store))
 }
 
+/// An address on this server as a path: whoever asks reaches the server by a name of their own.
+pub(crate) fn reference(app: &App, url: String) -> String {
+    let own = app.engine.options.url.get().map_or("", |own| own.trim_end_matches('/'));
+    match url.strip_prefix(own) {
+        Some(path) if path.starts_with('/') => path.to_owned(),
+        _ => url,
+    }
+}
+
 async fn read(State(app): State<App>, request: Request) -> Result<Response, Problem> {
     match verified(&app, &request).map_err(refusal)? {
         SignedRequest::Get(get) => send(&app, &get, asked(request.headers())).await.map_err(refusal),

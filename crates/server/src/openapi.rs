@@ -116,6 +116,7 @@ pub(crate) fn plain_wildcards(mut document: utoipa::openapi::OpenApi) -> utoipa:
         (name = "corpora", description = "Elements that belong together, with their types, classes and entities."),
         (name = "elements", description = "Items of a corpus: pages, images, rows; above and below each other."),
         (name = "images", description = "Where images are, and how large."),
+        (name = "models", description = "Published files, stored once per content and verified before anyone may use them."),
         (name = "jobs", description = "What runners say to the server."),
         (name = "system", description = "The server and its machine.")
     )

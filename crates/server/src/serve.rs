@@ -35,6 +35,8 @@ pub struct Options {
     pub memory_bytes: Option<i64>,
     /// How much output of a job is kept.
     pub max_log_bytes: i64,
+    /// How long is kept what jobs leave on this machine.
+    pub keep: engine::garbage::gc::Keep,
     /// Put SQLite on a network filesystem all the same.
     pub allow_network_filesystem: bool,
     /// How Chariot's clients are spoken to.
@@ -113,6 +115,7 @@ pub async fn serve(
         cpu_milli: options.cpu_milli,
         memory_bytes: options.memory_bytes,
         max_log_bytes: options.max_log_bytes,
+        keep: options.keep,
         allow_network_filesystem: options.allow_network_filesystem,
         url: Arc::new(OnceLock::from(url.clone())),
     })

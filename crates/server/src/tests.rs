@@ -1,9 +1,11 @@
 //! The HTTP surface over a real engine on a data folder of its own; no socket, no controller, no program.
 
+mod arkindex;
 mod bad_input;
 mod checkpoint;
 mod element;
 mod logs;
+mod model;
 mod object;
 mod openapi;
 mod runs;
@@ -53,6 +55,7 @@ impl Server {
             cpu_milli: None,
             memory_bytes: None,
             max_log_bytes: engine::log::MIN_MAX_BYTES,
+            keep: runyard_engine::garbage::gc::Keep::default(),
             allow_network_filesystem: false,
             url: std::sync::Arc::new("http://runyard.test".to_owned().into()),
         })

@@ -23,6 +23,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use self::migrate::tables;
 pub use self::{
     conditions::Conditions,
     error::{Error, Rule},
@@ -132,6 +133,16 @@ impl Db {
         let ended = postgres::open(url, options, migrations, &queue)?;
         let (reads, writes) = (Arc::clone(&queue), queue);
         Ok(Self::over(Engine::Threads { dialect: Dialect::Postgres, reads, writes, ended: ended.into() }))
+    }
+
+    /// As [`Db::open_sqlite`], brought up to migration `version` and no further: for rows that were written then. Blocks.
+    pub fn open_sqlite_at(path: impl AsRef<Path>, options: &Options, version: i64) -> Result<Self, Error> {
+        Self::open_sqlite_with(path.as_ref(), options, migrations_until(version)?)
+    }
+
+    /// As [`Db::open_postgres`], brought up to migration `version` and no further. Blocks.
+    pub fn open_postgres_at(url: &str, options: &Options, version: i64) -> Result<Self, Error> {
+        Self::open_postgres_with(url, options, migrations_until(version)?)
     }
 
     /// A SQLite database in memory whose closures run on the caller's thread: deterministic, needs no runtime.
@@ -255,6 +266,16 @@ impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Db").field("kind", &self.kind()).finish_non_exhaustive()
     }
+}
+
+/// Number of the newest migration.
+pub(crate) fn newest_migration() -> i64 {
+    MIGRATIONS.len() as i64
+}
+
+fn migrations_until(version: i64) -> Result<&'static [Migration], Error> {
+    let until = usize::try_from(version).ok().and_then(|version| MIGRATIONS.get(..version));
+    until.ok_or(Error::Newer { database: version, binary: newest_migration() })
 }
 
 fn thread_gone() -> Error {

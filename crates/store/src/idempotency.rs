@@ -51,6 +51,12 @@ pub fn claim(tx: &mut Tx, key: &Key<'_>, now: Millis) -> Result<Claim, Error> {
     })
 }
 
+/// What a key stands for, if it was claimed.
+pub fn find(tx: &mut Tx, scope: &str, key: &str) -> Result<Option<String>, Error> {
+    let sql = "SELECT resource_id FROM idempotency WHERE scope = $1 AND key = $2";
+    tx.query_opt(sql, params![scope, key])?.map(|row| row.get(0)).transpose()
+}
+
 /// Forgets keys older than this time; answers how many.
 pub fn prune(tx: &mut Tx, before: Millis) -> Result<u64, Error> {
     tx.execute("DELETE FROM idempotency WHERE created_at < $1", params![before])
@@ -80,6 +86,9 @@ mod tests {
             assert_eq!(claim_of(&db, "ann/runs", "k", "other", "three").await, Claim::Different);
             assert_eq!(claim_of(&db, "ann/runs", "l", "hash", "four").await, Claim::Fresh);
             assert_eq!(claim_of(&db, "bob/runs", "k", "hash", "five").await, Claim::Fresh);
+            let found = |key| db.read(move |tx| find(tx, "ann/runs", key));
+            assert_eq!(found("l").await.unwrap().as_deref(), Some("four"));
+            assert_eq!(found("m").await.unwrap(), None);
         }
 
         async fn a_create_that_fails_leaves_the_key_free(db) {

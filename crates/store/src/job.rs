@@ -7,7 +7,7 @@ use runyard_domain::{
 };
 
 use crate::{
-    db::{Error, Row, Tx, Value},
+    db::{Conditions, Error, Row, Tx, Value},
     params,
 };
 
@@ -41,6 +41,24 @@ pub fn by_epoch(tx: &mut Tx, run: RunId, epoch: i64) -> Result<Option<Job>, Erro
 pub fn list(tx: &mut Tx, run: RunId) -> Result<Vec<Job>, Error> {
     let sql = format!("SELECT {COLUMNS} FROM jobs WHERE run_id = $1 ORDER BY epoch DESC");
     tx.query(&sql, params![run])?.iter().map(from_row).collect()
+}
+
+/// Those of the jobs that are their run's current attempt while the run has not ended. Unknown ones are none.
+pub fn still_needed(tx: &mut Tx, jobs: &[JobId]) -> Result<Vec<JobId>, Error> {
+    let mut needed = Vec::new();
+    for jobs in jobs.chunks(500) {
+        let dialect = tx.dialect();
+        let mut conditions = Conditions::default();
+        conditions.any_of(dialect, "j.id", jobs.iter().copied());
+        let sql = format!(
+            "SELECT j.id FROM jobs j JOIN runs r ON r.id = j.run_id AND r.epoch = j.epoch AND r.active = 1{}",
+            conditions.clause()
+        );
+        for row in tx.query(&sql, conditions.values())? {
+            needed.push(row.get(0)?);
+        }
+    }
+    Ok(needed)
 }
 
 /// The runner was heard of; the first time it has reported in.

@@ -194,7 +194,9 @@ fn save(tx: &mut Tx, run: RunId, series: i64, mut points: &[Point], mut seqs: &[
         (full, points) = points.split_at(PACK);
         (seqs_full, seqs) = seqs.split_at(PACK);
         let span = Span::of(full, seqs_full);
-        let by_time = Summary::of_points(full, Axis::Time, 0).and_then(|summary| summary.last);
+        // Of a pack with gaps the points are read whenever it counts what they are.
+        let finite = |summary: Summary| Some(summary.last.as_f64()).filter(|last| last.is_finite());
+        let by_time = Summary::of_points(full, Axis::Time, 0).and_then(finite);
         let Some(by_step) = Summary::of_points(full, Axis::Step, 0) else { continue };
         tx.execute(
             "INSERT INTO metric_packs
@@ -211,10 +213,10 @@ fn save(tx: &mut Tx, run: RunId, series: i64, mut points: &[Point], mut seqs: &[
                 span.min_at,
                 span.max_at,
                 by_step.count,
-                by_step.gaps,
+                by_step.gaps.total(),
                 by_step.min,
                 by_step.max,
-                by_step.last,
+                finite(by_step),
                 by_time,
                 pack_integers(seqs_full),
                 pack(full),

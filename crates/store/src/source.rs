@@ -7,6 +7,10 @@ use crate::{
     params,
 };
 
+/// What nothing refers to.
+const UNUSED: &str = "NOT EXISTS (SELECT 1 FROM runs r WHERE r.source = sources.digest)
+            AND NOT EXISTS (SELECT 1 FROM blueprints b WHERE b.source = sources.digest AND b.deleted_at IS NULL)";
+
 /// Notes a source; the same again changes nothing.
 pub fn insert(tx: &mut Tx, digest: &str, size: i64, now: Millis) -> Result<(), Error> {
     tx.execute(
@@ -24,13 +28,20 @@ pub fn size(tx: &mut Tx, digest: &str) -> Result<Option<i64>, Error> {
         .transpose()
 }
 
-/// Forgets sources that no run and no blueprint refers to and that are older than `before`; answers their digests.
+/// Sources, with their sizes, that [`forget_unused`] would forget.
+pub fn unused(tx: &mut Tx, before: Millis) -> Result<Vec<(String, i64)>, Error> {
+    let sql = format!("SELECT digest, size FROM sources WHERE created_at < $1 AND {UNUSED}");
+    tx.query(&sql, params![before.0])?.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+}
+
+/// Forgets sources that no run, blueprint or model version refers to and that are older than `before`; answers their digests.
 pub fn forget_unused(tx: &mut Tx, digest: Option<&str>, before: Millis) -> Result<Vec<String>, Error> {
     tx.query(
         "DELETE FROM sources
           WHERE ($1 = '' OR digest = $1) AND created_at < $2
             AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.source = sources.digest)
             AND NOT EXISTS (SELECT 1 FROM blueprints b WHERE b.source = sources.digest AND b.deleted_at IS NULL)
+            AND NOT EXISTS (SELECT 1 FROM model_versions v WHERE v.source = sources.digest)
       RETURNING digest",
         params![digest.unwrap_or(""), before.0],
     )?

@@ -21,7 +21,7 @@ pub struct NewFile {
     /// Bytes: at most 5 TiB.
     #[schema(minimum = 0)]
     pub size: i64,
-    /// Hex MD5 of the bytes; may be left out when there are parts.
+    /// Hex MD5 of the bytes; needed without parts where `GET /api/v2/objects` says `md5`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub md5: Option<String>,
     /// Hex SHA-256 of the bytes.
@@ -39,8 +39,12 @@ pub struct NewPart {
     /// Bytes.
     #[schema(minimum = 1)]
     pub size: i64,
-    /// Hex MD5 of these bytes.
-    pub md5: String,
+    /// Hex MD5 of these bytes; needed where `GET /api/v2/objects` says `md5`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub md5: Option<String>,
+    /// Hex SHA-256 of these bytes; needed where `GET /api/v2/objects` says `sha256`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// The `ETag` that was answered when the part was sent. The server keeps it, so that a sender that starts again
     /// learns that this part is `done`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -17,6 +17,8 @@ pub mod image;
 pub mod job;
 pub mod log;
 pub mod metric;
+pub mod model;
+pub mod object;
 pub mod project;
 pub mod result;
 pub mod run;

@@ -20,7 +20,7 @@ pub struct Metric {
     pub global_step: i64,
     /// Tag, such as `train/loss`.
     pub tag: String,
-    /// A number, or null for NaN and the infinities. Integers stay integers.
+    /// A number, or one of the words `NaN`, `Infinity` and `-Infinity`. Integers stay integers.
     pub value: Value,
 }
 
@@ -60,13 +60,19 @@ pub struct Series {
     pub min: Vec<Option<f64>>,
     /// The highest finite value.
     pub max: Vec<Option<f64>>,
-    /// The value of the last point; null: it is not finite.
-    pub last: Vec<Option<f64>>,
+    /// The value of the last point: a number, or one of the words `NaN`, `Infinity` and `-Infinity`.
+    pub last: Vec<Value>,
     /// Points of the bucket.
     pub count: Vec<i64>,
-    /// How many of them are not finite; empty when `gaps` is 0.
+    /// How many of them are NaN; empty when none is in any bucket.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub gap_count: Vec<i64>,
+    pub nan: Vec<i64>,
+    /// How many of them are infinity; empty when none is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub infinity: Vec<i64>,
+    /// How many of them are minus infinity; empty when none is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub minus_infinity: Vec<i64>,
 }
 
 /// Writes metrics of one run.

@@ -217,6 +217,9 @@ pub struct Progress {
     pub final_value: serde_json::Number,
     /// Of what.
     pub units: String,
+    /// When it was reported, in epoch milliseconds; absent: now; requests only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<i64>,
     /// When it was first reported, in epoch milliseconds; answers only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<i64>,

@@ -36,6 +36,35 @@ pub struct SystemGpus {
     pub free: i64,
 }
 
+/// Frees what nobody needs.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CollectGarbage {
+    /// Free nothing, only say what would be.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// How many seconds ago a job must have ended for its folder to go; absent: as the server was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0)]
+    pub keep_jobs_s: Option<i64>,
+    /// How many seconds ago a virtual environment must have been used last; absent: as the server was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0)]
+    pub keep_environments_s: Option<i64>,
+}
+
+/// What was freed of a kind, or would be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Freed {
+    /// `deleted` (and not freed at once), `sources` (that nothing refers to), `orphans` (objects that nobody knows), `jobs`
+    /// (folders of jobs that have ended), `environments` (that no job used for long).
+    pub kind: String,
+    /// How many.
+    pub count: i64,
+    /// Bytes.
+    pub bytes: i64,
+}
+
 /// The server.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct SystemInfo {

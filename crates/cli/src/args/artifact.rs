@@ -31,4 +31,15 @@ pub(crate) enum Artifact {
         #[arg(long)]
         newest: bool,
     },
+    /// Delete artifacts with their files
+    Rm {
+        #[arg(value_name = "ARTIFACT", help = "RUN/NAME, or the id of an artifact", required = true)]
+        artifacts: Vec<String>,
+        /// Where several runs have a name, take the newest
+        #[arg(long)]
+        newest: bool,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
 }

@@ -34,6 +34,23 @@ pub(crate) enum Checkpoint {
         #[arg(long)]
         newest: bool,
     },
+    /// Publish a checkpoint as a version of a model; the server makes it, nothing is sent
+    Publish {
+        #[arg(value_name = "CHECKPOINT", help = CHECKPOINT)]
+        checkpoint: String,
+        /// The model; made when there is none
+        #[arg(long)]
+        name: String,
+        /// Version as SemVer writes it, such as 1.0.0; becomes the tag
+        #[arg(long)]
+        version: String,
+        /// For people; becomes the description
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        summary: String,
+        /// Where several runs have the name, take the newest
+        #[arg(long)]
+        newest: bool,
+    },
     /// Delete checkpoints with their files
     Rm {
         #[arg(value_name = "CHECKPOINT", help = "RUN@STEP, or the id of a checkpoint", required = true)]

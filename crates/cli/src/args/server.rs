@@ -1,6 +1,6 @@
-//! `runyard serve`.
+//! `runyard serve`, and what keeps a server safe and small: `backup`, `restore`, `gc`.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -47,6 +47,12 @@ pub(crate) struct Serve {
     /// Output that is kept of each job, 1Mi or more; of more, the first tenth and the newest rest
     #[arg(long, value_name = "Q", default_value = "1Gi", value_parser = value::log_bytes)]
     pub(crate) max_log_bytes: i64,
+    /// How long the folder of a job that has ended stays on this machine, once all of it is on the server
+    #[arg(long, value_name = "D", default_value = "7d", value_parser = value::age_ms)]
+    pub(crate) keep_jobs: i64,
+    /// How long a virtual environment stays that no job uses any more
+    #[arg(long, value_name = "D", default_value = "30d", value_parser = value::age_ms)]
+    pub(crate) keep_environments: i64,
     /// Keep SQLite on a network filesystem, although its locks are not to be trusted there
     #[arg(long)]
     pub(crate) allow_network_filesystem: bool,
@@ -62,4 +68,40 @@ pub(crate) struct Serve {
     /// What the log holds
     #[arg(long, env = "RUNYARD_LOG", default_value = "info", value_name = "FILTER")]
     pub(crate) log: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// The file to write: everything that the server keeps, its secrets too
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// A file that `runyard backup` wrote
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// postgres://USER:PASSWORD@HOST/DATABASE, an empty one, for the rows [default: SQLite in the data folder]
+    #[arg(long, env = "RUNYARD_DATABASE", hide_env_values = true, value_name = "URL")]
+    pub(crate) database: Option<String>,
+    /// Keep SQLite on a network filesystem, although its locks are not to be trusted there
+    #[arg(long)]
+    pub(crate) allow_network_filesystem: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    /// Free nothing, only say what would be
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Free folders of jobs that ended longer ago than this [default: as the server was started]
+    #[arg(long, value_name = "D", value_parser = value::age_ms)]
+    pub(crate) keep_jobs: Option<i64>,
+    /// Free virtual environments that no job has used for longer than this [default: as the server was started]
+    #[arg(long, value_name = "D", value_parser = value::age_ms)]
+    pub(crate) keep_environments: Option<i64>,
 }

@@ -40,6 +40,11 @@ pub(super) fn log_bytes(text: &str) -> Result<i64, String> {
     }
 }
 
+/// An age, from none at all, in milliseconds.
+pub(super) fn age_ms(text: &str) -> Result<i64, String> {
+    Ok(crate::time::parse(text)?.as_millis() as i64)
+}
+
 /// `2`, or `TYPE:2`.
 pub(super) fn gpu_of(text: &str) -> Result<Gpu, String> {
     let (kind, count) = text.rsplit_once(':').unwrap_or(("any", text));

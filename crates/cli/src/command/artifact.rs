@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use runyard_client::artifact::Filter;
-use runyard_domain::{checkpoint::Kind, record::check_name};
+use runyard_domain::{FileSetId, checkpoint::Kind, record::check_name};
 use runyard_wire::artifact::Artifact;
 
-use super::checkpoint::status_cell;
+use super::{checkpoint::status_cell, confirm::confirm};
 use crate::{
     address,
     args::artifact::{Artifact as Args, Artifacts},
@@ -48,10 +48,24 @@ fn row(artifact: &Artifact, now: i64) -> Vec<Cell> {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let Args::Pull { artifact, folder, newest } = args;
+    match args {
+        Args::Pull { artifact, folder, newest } => {
+            download(context, &artifact, folder.as_deref(), newest).await?
+        }
+        Args::Rm { artifacts, newest, yes } => remove(context, &artifacts, newest, yes).await?,
+    }
+    Ok(0)
+}
+
+async fn download(
+    context: &Context,
+    artifact: &str,
+    folder: Option<&Path>,
+    newest: bool,
+) -> Result<(), Failure> {
     let (run, name) = match artifact.split_once('/') {
         Some((run, name)) => (run, Some(name)),
-        None => (artifact.as_str(), None),
+        None => (artifact, None),
     };
     let run = address::run(context, run, newest).await?;
     let found = complete(context, &run, name).await?;
@@ -63,13 +77,71 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             title: format!("artifact {own}"),
             size: artifact.size.unwrap_or_default(),
         };
-        let place = place(folder.as_deref(), own, name.is_none())?;
+        let place = place(folder, own, name.is_none())?;
         pull::pull(context, &wanted, &place).await?;
     }
     if context.out.format == Format::Json {
         output::json(&found)?;
     }
-    Ok(0)
+    Ok(())
+}
+
+async fn remove(context: &Context, texts: &[String], newest: bool, yes: bool) -> Result<(), Failure> {
+    let mut found: Vec<Artifact> = Vec::new();
+    for text in texts {
+        for artifact in named(context, text, newest).await? {
+            if !found.iter().any(|known| known.id == artifact.id) {
+                found.push(artifact);
+            }
+        }
+    }
+    let name = |artifact: &Artifact| artifact.name.clone().unwrap_or_default();
+    let many = if found.len() == 1 { "artifact" } else { "artifacts" };
+    let names: Vec<String> = found.iter().map(name).collect();
+    confirm(&format!("Delete the {many} {}?", names.join(", ")), yes)?;
+    let mut gone = Vec::new();
+    for artifact in &found {
+        let id = artifact.id.as_deref().unwrap_or_default();
+        let deleted = context.client.delete_artifact(id).await?;
+        match context.out.format {
+            Format::Table => output::note(format!(
+                "deleted the artifact {}, freed {}",
+                name(artifact),
+                source::bytes(deleted.freed_bytes)
+            )),
+            Format::Quiet => output::line(id)?,
+            Format::Json | Format::Csv => gone.push(deleted),
+        }
+    }
+    if context.out.format == Format::Json {
+        output::json(&gone)?;
+    }
+    Ok(())
+}
+
+/// Every artifact that `text` names: by its id, or all of a run with a name.
+async fn named(context: &Context, text: &str, newest: bool) -> Result<Vec<Artifact>, Failure> {
+    if let Ok(id) = text.parse::<FileSetId>() {
+        return Ok(vec![context.client.artifact(&id.to_string()).await?]);
+    }
+    let Some((run, name)) = text.split_once('/').filter(|(_, name)| !name.is_empty()) else {
+        return Err(Failure::usage(format!("`{text}` does not say which artifact"))
+            .hint("write RUN/NAME, or the id of an artifact"));
+    };
+    let run = address::run(context, run, newest).await?;
+    let filter = Filter {
+        run_id: vec![run.clone()],
+        name: vec![name.to_owned()],
+        limit: Some(ALL),
+        ..Filter::default()
+    };
+    let found = context.client.artifacts(&filter).await?;
+    if found.is_empty() {
+        let short = address::short(&run);
+        return Err(Failure::new(format!("`{text}`: run {short} has no artifact `{name}`"))
+            .hint(format!("`runyard artifacts {short}` lists those that it has")));
+    }
+    Ok(found)
 }
 
 /// The folder of an artifact: the named one, or one of its own below that.

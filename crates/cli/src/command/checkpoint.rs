@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use runyard_client::checkpoint::Filter;
 use runyard_domain::{FileSetId, checkpoint::Kind};
-use runyard_wire::checkpoint::Checkpoint;
+use runyard_wire::{checkpoint::Checkpoint, model::CheckpointModel};
 
-use super::confirm::confirm;
+use super::{confirm::confirm, model};
 use crate::{
     address,
     args::checkpoint::{Checkpoint as Args, Checkpoints},
@@ -74,6 +74,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             if context.out.format == Format::Json {
                 output::json(&found)?;
             }
+        }
+        Args::Publish { checkpoint, name, version, summary, newest } => {
+            let found = meant(context, &checkpoint, newest).await?;
+            let project_id = context.project.clone();
+            let new = CheckpointModel { name, version, summary, project_id };
+            let made = context.client.checkpoint_model(found.id.as_deref().unwrap_or_default(), &new).await?;
+            model::publish::tell(context, &made, "published", None)?;
         }
         Args::Rm { checkpoints, newest, yes } => remove(context, &checkpoints, newest, yes).await?,
     }

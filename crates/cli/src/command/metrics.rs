@@ -2,7 +2,6 @@
 
 use runyard_client::metric::SeriesFilter;
 use runyard_wire::metric::Metric;
-use serde_json::Value;
 
 use crate::{
     address,
@@ -155,8 +154,8 @@ fn json_point(point: &Metric) -> Result<String, Failure> {
 }
 
 fn csv_line(point: &Metric) -> String {
-    // Not finite: the API says no more than that.
-    let value = if point.value == Value::Null { "nan".to_owned() } else { point.value.to_string() };
+    // NaN and the infinities are words.
+    let value = point.value.as_str().map_or_else(|| point.value.to_string(), str::to_owned);
     let job = point.job_id.as_deref().unwrap_or_default();
     format!("{},{},{value},{},{job}\n", csv_text(&point.tag), point.global_step, point.created_at)
 }
@@ -188,7 +187,9 @@ mod tests {
             value: json!(0.1),
         };
         assert_eq!(csv_line(&point), "\"a,\"\"b\"\"\",2,0.1,5,\n");
-        (point.tag, point.value) = ("loss".into(), json!(null));
-        assert_eq!(csv_line(&point), "loss,2,nan,5,\n");
+        for word in ["NaN", "Infinity", "-Infinity"] {
+            (point.tag, point.value) = ("loss".into(), json!(word));
+            assert_eq!(csv_line(&point), format!("loss,2,{word},5,\n"));
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use runyard_server::{Credentials, Options, chariot};
+use runyard_server::{Credentials, Keep, Options, chariot};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -33,6 +33,7 @@ pub(super) fn run(global: &Global, serve: Serve) -> Result<ExitCode, Failure> {
         cpu_milli: serve.cpu,
         memory_bytes: serve.memory,
         max_log_bytes: serve.max_log_bytes,
+        keep: Keep { jobs_ms: serve.keep_jobs, environments_ms: serve.keep_environments },
         allow_network_filesystem: serve.allow_network_filesystem,
         chariot: chariot::Settings {
             epoch: match serve.chariot_epoch {

@@ -1,8 +1,10 @@
 //! `runyard show`: one run, as a person wants to know it.
 
+use runyard_client::model::Filter;
 use runyard_domain::run::Status;
-use runyard_wire::{job::Job, metric::Metric, run::Run};
+use runyard_wire::{job::Job, metric::Metric, model::ModelVersion, run::Run};
 
+use super::model;
 use crate::{
     address,
     args::run::One,
@@ -14,18 +16,27 @@ use crate::{
 
 /// More metrics than this are left to `runyard metrics`.
 const METRICS: usize = 20;
+/// More model versions than this are left to `runyard model ls`.
+const VERSIONS: i64 = 20;
 
 pub(super) async fn run(context: &Context, args: One) -> Result<u8, Failure> {
     let id = address::run(context, &args.run, args.newest).await?;
     let run = context.client.run(&id).await?;
     let people = context.out.format == crate::output::Format::Table;
-    let (jobs, metrics) = if people {
-        (context.client.jobs(&id).await?, newest_metrics(context, &id).await?)
+    let (jobs, metrics, versions) = if people {
+        let metrics = newest_metrics(context, &id).await?;
+        (context.client.jobs(&id).await?, metrics, made_versions(context, &id).await?)
     } else {
-        (Vec::new(), Vec::new())
+        (Vec::new(), Vec::new(), Vec::new())
     };
-    context.out.one(&run, &id, || tell(context, &run, &jobs, &metrics))?;
+    context.out.one(&run, &id, || tell(context, &run, &jobs, &metrics, &versions))?;
     Ok(0)
+}
+
+/// The model versions that the run has made, newest first.
+async fn made_versions(context: &Context, id: &str) -> Result<Vec<ModelVersion>, Failure> {
+    let filter = Filter { run_id: vec![id.to_owned()], limit: Some(VERSIONS), ..Filter::default() };
+    Ok(context.client.model_versions(&filter).await?)
 }
 
 /// The newest point of every tag that the program reported, up to a screenful.
@@ -38,7 +49,13 @@ async fn newest_metrics(context: &Context, id: &str) -> Result<Vec<Metric>, Fail
     Ok(newest)
 }
 
-fn tell(context: &Context, run: &Run, jobs: &[Job], metrics: &[Metric]) -> Result<(), Failure> {
+fn tell(
+    context: &Context,
+    run: &Run,
+    jobs: &[Job],
+    metrics: &[Metric],
+    versions: &[ModelVersion],
+) -> Result<(), Failure> {
     context.out.table(&[], facts(run))?;
     if !jobs.is_empty() {
         output::text("\n")?;
@@ -50,6 +67,10 @@ fn tell(context: &Context, run: &Run, jobs: &[Job], metrics: &[Metric]) -> Resul
     if !metrics.is_empty() {
         output::text("\n")?;
         context.out.table(&["METRIC", "STEP", "VALUE"], metrics.iter().map(show::metric_row).collect())?;
+    }
+    if !versions.is_empty() {
+        output::text("\n")?;
+        context.out.table(&model::VERSION_HEADER, versions.iter().map(model::version_row).collect())?;
     }
     Ok(())
 }

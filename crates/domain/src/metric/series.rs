@@ -98,19 +98,53 @@ impl Grid {
     }
 }
 
+/// Points that a chart cannot draw, by what they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// NaN.
+    pub nan: i64,
+    /// Infinity.
+    pub infinity: i64,
+    /// Minus infinity.
+    pub minus_infinity: i64,
+}
+
+impl Gaps {
+    /// Of one value that is not finite.
+    fn of(value: f64) -> Self {
+        let count = |is: bool| i64::from(is);
+        Self {
+            nan: count(value.is_nan()),
+            infinity: count(value == f64::INFINITY),
+            minus_infinity: count(value == f64::NEG_INFINITY),
+        }
+    }
+
+    /// All of them.
+    pub fn total(self) -> i64 {
+        self.nan + self.infinity + self.minus_infinity
+    }
+
+    fn add(&mut self, other: Self) {
+        self.nan += other.nan;
+        self.infinity += other.infinity;
+        self.minus_infinity += other.minus_infinity;
+    }
+}
+
 /// What is left of the points of a bucket, or of a pack.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Summary {
     /// How many points there were.
     pub count: i64,
     /// How many of them were NaN or infinite.
-    pub gaps: i64,
+    pub gaps: Gaps,
     /// The lowest finite value; `None`: there was none.
     pub min: Option<f64>,
     /// The highest finite value.
     pub max: Option<f64>,
-    /// The value of the last point on the axis; `None`: it is a gap.
-    pub last: Option<f64>,
+    /// The value of the last point on the axis, whatever it is.
+    pub last: Value,
     /// Where the last point lies on the axis.
     pub last_x: i64,
     /// Of several last points at one place, the one written last counts: rises with the order of writing.
@@ -123,10 +157,10 @@ impl Summary {
         let finite = value.is_finite().then_some(value);
         Self {
             count: 1,
-            gaps: i64::from(finite.is_none()),
+            gaps: Gaps::of(value),
             min: finite,
             max: finite,
-            last: finite,
+            last: Value::Float(value),
             last_x: x,
             order,
         }
@@ -135,15 +169,14 @@ impl Summary {
     /// Takes in one point, written after those that it has.
     fn take(&mut self, x: i64, order: i64, value: f64) {
         self.count += 1;
-        let finite = value.is_finite();
-        if finite {
+        if value.is_finite() {
             self.min = Some(self.min.map_or(value, |min| min.min(value)));
             self.max = Some(self.max.map_or(value, |max| max.max(value)));
         } else {
-            self.gaps += 1;
+            self.gaps.add(Gaps::of(value));
         }
         if (x, order) >= (self.last_x, self.order) {
-            (self.last, self.last_x, self.order) = (finite.then_some(value), x, order);
+            (self.last, self.last_x, self.order) = (Value::Float(value), x, order);
         }
     }
 
@@ -160,7 +193,7 @@ impl Summary {
     /// Takes in what `other` stands for; where both end at one place and in one order, the other one is later.
     pub fn merge(&mut self, other: Self) {
         self.count += other.count;
-        self.gaps += other.gaps;
+        self.gaps.add(other.gaps);
         self.min = pick(self.min, other.min, f64::min);
         self.max = pick(self.max, other.max, f64::max);
         if (other.last_x, other.order) >= (self.last_x, self.order) {
@@ -249,10 +282,13 @@ mod tests {
         let last = inside.iter().max_by_key(|point| axis.of(point))?;
         Some(Summary {
             count: inside.len() as i64,
-            gaps: (inside.len() - finite.len()) as i64,
+            gaps: inside.iter().fold(Gaps::default(), |mut gaps, point| {
+                gaps.add(Gaps::of(point.value.as_f64()));
+                gaps
+            }),
             min: finite.iter().copied().reduce(f64::min),
             max: finite.iter().copied().reduce(f64::max),
-            last: Some(last.value.as_f64()).filter(|value| value.is_finite()),
+            last: Value::Float(last.value.as_f64()),
             last_x: axis.of(last),
             order: 0,
         })
@@ -343,10 +379,12 @@ mod tests {
     #[test]
     fn what_cannot_be_drawn_is_a_gap_and_no_number() {
         let mut summary = Summary::of(1, 0, f64::NAN);
-        assert_eq!((summary.count, summary.gaps, summary.min, summary.last), (1, 1, None, None));
+        assert_eq!((summary.count, summary.gaps.nan, summary.min), (1, 1, None));
         summary.merge(Summary::of(2, 0, 3.0));
         summary.merge(Summary::of(3, 0, f64::INFINITY));
-        assert_eq!((summary.count, summary.gaps), (3, 2));
-        assert_eq!((summary.min, summary.max, summary.last), (Some(3.0), Some(3.0), None));
+        assert_eq!((summary.count, summary.gaps.total()), (3, 2));
+        assert_eq!(summary.gaps, Gaps { nan: 1, infinity: 1, minus_infinity: 0 });
+        assert_eq!((summary.min, summary.max), (Some(3.0), Some(3.0)));
+        assert_eq!(summary.last, Value::Float(f64::INFINITY));
     }
 }

@@ -119,6 +119,11 @@ fn a_tag_is_checked_by_characters() {
 #[test]
 fn the_wire_shows_null_for_what_json_cannot_say() {
     assert_eq!(wire_value(Value::Float(f64::INFINITY)), serde_json::Value::Null);
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.5].map(Value::Float) {
+        assert_eq!(Value::from_json(&exact_value(value)), Ok(value), "{value:?}");
+    }
+    assert_eq!(exact_value(Value::Float(f64::NEG_INFINITY)), "-Infinity");
+    assert_eq!(exact_value(Value::Int(3)), 3);
     assert_eq!(wire_value(Value::Float(f64::NAN)), serde_json::Value::Null);
     assert_eq!(wire_value(Value::Int(1)).to_string(), "1");
     assert_eq!(wire_value(Value::Float(1.0)).to_string(), "1.0");

@@ -90,6 +90,36 @@ fn checkpoints_and_artifacts_name_what_is_to_be_kept() {
 }
 
 #[test]
+fn a_model_names_files_and_what_they_are_published_as() {
+    let model = |line: &str| match parse(line) {
+        Ok(Record::Model(model)) => model,
+        other => panic!("{line}: {other:?}"),
+    };
+    let short = model(r#"{"model":{"path":"output/model","name":"digits"}}"#);
+    assert_eq!((short.path.as_str(), short.name.as_str(), short.tag), ("output/model", "digits", None));
+    assert!(!short.move_tag && short.config.is_none());
+    let long = model(
+        r#"{"model":{"path":"/ml/output/m","name":"digits","tag":"v3","move_tag":true,"description":"Best",
+            "config":{"classes":10},"parent":"v2"}}"#,
+    );
+    assert_eq!((long.tag.as_deref(), long.parent.as_deref(), long.move_tag), (Some("v3"), Some("v2"), true));
+    assert_eq!(long.config.unwrap()["classes"], 10);
+    assert_eq!(long.description.as_deref(), Some("Best"));
+}
+
+#[test]
+fn a_wrong_model_is_told_what_is_wrong() {
+    let with = |more: &str| format!(r#"{{"model":{{"path":"output/model"{more}}}}}"#);
+    refused(&with(""), "missing field `name`");
+    refused(&with(r#","name":"a/b""#), "name: must not contain '/'");
+    refused(&with(r#","name":"digits@v3""#), "name: must not contain '@'");
+    refused(&with(r#","name":"digits","tag":"""#), "tag: must have 1 to 200 characters");
+    refused(&with(r#","name":"digits","config":[1]"#), "expected a map");
+    refused(&with(r#","name":"digits","version":"v3""#), "unknown field `version`");
+    refused(r#"{"model":{"path":"../secret","name":"digits"}}"#, "has `..` in it");
+}
+
+#[test]
 fn a_wrong_checkpoint_or_artifact_is_told_what_is_wrong() {
     let checkpoint = |path: &str| format!(r#"{{"checkpoint":{{"global_step":1,"path":"{path}"}}}}"#);
     refused(&checkpoint("output/../../secret"), "has `..` in it");

@@ -18,7 +18,7 @@ both! {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(Stopped::default());
         clock.0.store(1_700_000_000_000, Ordering::Relaxed);
-        let engine = crate::tests::engine_over(db, clock, folder.path());
+        let engine = crate::tests::engine_on(db, clock, folder.path());
         crate::open::ensure_default_project(&engine).await.unwrap();
         let admin = Actor { token_id: None, name: "admin".into(), scope: Scope::Admin };
         let of_type = |slug: &str| NewType { slug: slug.into(), ..NewType::default() };
@@ -52,7 +52,7 @@ both! {
 
     async fn what_a_killed_server_left_of_a_deleted_corpus_goes_with_the_next_sweep(db) {
         let folder = tempfile::tempdir().unwrap();
-        let engine = crate::tests::engine_over(db, Arc::new(Stopped::default()), folder.path());
+        let engine = crate::tests::engine_on(db, Arc::new(Stopped::default()), folder.path());
         crate::open::ensure_default_project(&engine).await.unwrap();
         let admin = Actor { token_id: None, name: "admin".into(), scope: Scope::Admin };
         let new = NewCorpus { project: "default".into(), name: "books".into(), ..NewCorpus::default() };

@@ -28,7 +28,7 @@ impl Shelf {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(Stopped::default());
         clock.0.store(1_700_000_000_000, Ordering::Relaxed);
-        let engine = crate::tests::engine_over(db, clock.clone(), folder.path());
+        let engine = crate::tests::engine_on(db, clock.clone(), folder.path());
         crate::open::ensure_default_project(&engine).await.unwrap();
         let admin = Actor { token_id: None, name: "admin".into(), scope: Scope::Admin };
         let types =

@@ -1,4 +1,4 @@
-//! Completes a set: only once the object store has every file in the size that was announced. Size and MD5 were bound
+//! Completes a set: only once the object store has every file in the size that was announced. Size and digest were bound
 //! when the bytes were sent, so a file that is there in its size is the file that was announced.
 
 use std::collections::HashMap;

@@ -14,15 +14,19 @@ use runyard_domain::{
     job::{Exit, Reason, StreamLengths},
     run::{Job, Life, Spec},
 };
-use runyard_objects::{SignedPart, SignedPut};
+use runyard_objects::{Checksum, ChecksumKind, SignedPart, SignedPut, Size};
 use runyard_store as store;
 
 use super::*;
 use crate::{Engine, tests::Stopped};
 
-const HELLO: (&str, &[u8], &str) = ("hello.txt", b"hello", "5d41402abc4b2a76b9719d911017c592");
-const WORLD: (&str, &[u8], &str) = ("deep/er/world.bin", b"world", "7d793037a0760186574b0282f2f435e7");
-const EMPTY: (&str, &[u8], &str) = ("empty", b"", "d41d8cd98f00b204e9800998ecf8427e");
+/// Path, bytes and their SHA-256.
+const HELLO: (&str, &[u8], &str) =
+    ("hello.txt", b"hello", "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
+const WORLD: (&str, &[u8], &str) =
+    ("deep/er/world.bin", b"world", "486ea46224d1bb4fb680f34f7c9ad96a8f24ec88be73ea8e5a6c65260e9cb8a7");
+const EMPTY: (&str, &[u8], &str) =
+    ("empty", b"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 
 /// An engine with a project and a clock that is moved by hand.
 struct Yard {
@@ -145,8 +149,8 @@ impl Yard {
     }
 
     async fn send(&self, set: &FileSet, file: (&str, &'static [u8], &str)) {
-        let put =
-            SignedPut { key: key(set, file.0), size: file.1.len() as u64, md5: md5(file.2), part: None };
+        let (size, checksum) = (Size::Exactly(file.1.len() as u64), Some(checksum(file.2)));
+        let put = SignedPut { key: key(set, file.0), size, checksum, part: None };
         self.engine.objects.put_signed(&put, bytes(file.1)).await.unwrap();
     }
 
@@ -185,14 +189,14 @@ fn new(file: (&str, &[u8], &str)) -> NewFile {
     NewFile {
         path: file.0.into(),
         size: file.1.len() as i64,
-        md5: Some(file.2.to_uppercase()),
-        sha256: "a".repeat(64),
+        md5: None,
+        sha256: file.2.to_uppercase(),
         parts: Vec::new(),
     }
 }
 
-fn md5(hex: &str) -> [u8; 16] {
-    u128::from_str_radix(hex, 16).unwrap().to_be_bytes()
+fn checksum(hex: &str) -> Checksum {
+    Checksum::from_hex(ChecksumKind::Sha256, hex).unwrap()
 }
 
 fn bytes(bytes: &'static [u8]) -> impl futures::Stream<Item = std::io::Result<Bytes>> + Send + Unpin {
@@ -264,14 +268,17 @@ async fn a_sender_that_starts_again_is_told_what_is_there() {
 
 /// 70 MiB of zeros in three parts.
 fn large() -> NewFile {
-    let md5s = [
-        "58f06dd588d8ffb3beb46ada6309436b",
-        "58f06dd588d8ffb3beb46ada6309436b",
-        "da6a0d097e307ac52ed9b4ad551801fc",
+    let digests = [
+        "83ee47245398adee79bd9c0a8bc57b821e92aba10f5f9ade8a5d1fae4d8c4302",
+        "83ee47245398adee79bd9c0a8bc57b821e92aba10f5f9ade8a5d1fae4d8c4302",
+        "b69dae56a14d1a8314ed40664c4033ea0a550eea2673e04df42a66ac6b9faf2c",
     ];
     let size = 70 << 20;
-    let part = |((_, size), md5): ((i64, i64), &str)| NewPart { size, md5: md5.into(), etag: None };
-    let parts = parts(size).zip(md5s).map(part).collect();
+    let part = |((_, size), digest): ((i64, i64), &str)| {
+        let sha256 = Some(digest.to_owned());
+        NewPart { size, sha256, ..NewPart::default() }
+    };
+    let parts = parts(size).zip(digests).map(part).collect();
     NewFile { path: "model/weights.bin".into(), size, md5: None, sha256: "b".repeat(64), parts }
 }
 
@@ -281,8 +288,8 @@ async fn send_part(yard: &Yard, set: &FileSet, upload: &str, number: usize) -> S
     let part = &file.parts[number - 1];
     let put = SignedPut {
         key: key(set, &file.path),
-        size: part.size as u64,
-        md5: md5(&part.md5),
+        size: Size::Exactly(part.size as u64),
+        checksum: Some(checksum(part.sha256.as_deref().unwrap())),
         part: Some(SignedPart { upload: upload.into(), number: number as i64 }),
     };
     let body =

@@ -1,9 +1,9 @@
 //! Announces files of a set and says where to send them. Files go straight to where objects are: what is signed here
-//! binds size and MD5, so nothing else than what was announced can arrive.
+//! binds size and digest, so nothing else than what was announced can arrive.
 
 mod check;
 
-pub(super) use check::is_etag;
+pub(crate) use check::is_etag;
 use std::collections::{HashMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -27,7 +27,7 @@ pub struct NewFile {
     pub path: String,
     /// Bytes.
     pub size: i64,
-    /// Hex MD5; needed when there are no parts.
+    /// Hex MD5; needed without parts where the object store wants that.
     pub md5: Option<String>,
     /// Hex SHA-256.
     pub sha256: String,
@@ -40,8 +40,10 @@ pub struct NewFile {
 pub struct NewPart {
     /// Bytes.
     pub size: i64,
-    /// Hex MD5.
-    pub md5: String,
+    /// Hex MD5; needed where the object store wants that.
+    pub md5: Option<String>,
+    /// Hex SHA-256; needed where the object store wants that.
+    pub sha256: Option<String>,
     /// What the object store answered, if it was sent.
     pub etag: Option<String>,
 }
@@ -86,7 +88,7 @@ pub async fn upload(
     id: FileSetId,
     files: Vec<NewFile>,
 ) -> Result<Vec<Upload>> {
-    let files = check::check(files)?;
+    let files = check::check(files, engine.objects.checksum())?;
     let actor = actor.clone();
     let (set, announced) = engine
         .db
@@ -138,12 +140,19 @@ fn announce(tx: &mut Tx, set: &mut FileSet, files: &[File]) -> Result<Vec<(File,
     Ok(answer)
 }
 
-/// The file that was announced before, with the `ETag`s that are new; refused when it is not the same any more.
+/// The file that was announced before, with the `ETag`s and digests that are new; refused when it is not the same any
+/// more.
 fn told_again(tx: &mut Tx, set: &FileSet, mut before: File, now: &File) -> Result<File> {
-    let md5s = |file: &File| file.parts.iter().map(|part| part.md5.clone()).collect::<Vec<_>>();
-    let bytes = |file: &File| (file.size, file.sha256.clone(), md5s(file));
-    let same_md5 = now.md5.is_none() || before.md5.is_none() || now.md5 == before.md5;
-    if bytes(&before) != bytes(now) || !same_md5 {
+    let same =
+        |before: &Option<String>, now: &Option<String>| now.is_none() || before.is_none() || now == before;
+    let same_parts = before.parts.len() == now.parts.len()
+        && before
+            .parts
+            .iter()
+            .zip(&now.parts)
+            .all(|(before, now)| same(&before.md5, &now.md5) && same(&before.sha256, &now.sha256));
+    let same_bytes = before.size == now.size && before.sha256 == now.sha256;
+    if !same_bytes || !same_parts || !same(&before.md5, &now.md5) {
         return Err(Error::Conflict {
             code: "file_changed",
             message: format!(
@@ -160,7 +169,12 @@ fn told_again(tx: &mut Tx, set: &FileSet, mut before: File, now: &File) -> Resul
             part.etag.clone_from(&now.etag);
             news = true;
         }
+        let was = (part.md5.is_some(), part.sha256.is_some());
+        part.md5 = part.md5.take().or_else(|| now.md5.clone());
+        part.sha256 = part.sha256.take().or_else(|| now.sha256.clone());
+        news |= was != (part.md5.is_some(), part.sha256.is_some());
     }
+    before.md5 = before.md5.take().or_else(|| now.md5.clone());
     if news {
         rows::set_parts(tx, set.id, &before)?;
     }
@@ -195,39 +209,40 @@ async fn place(engine: &Engine, set: &FileSet, file: File, known: bool) -> Resul
         return Ok(upload);
     }
     let Some(part_size) = part_size(file.size) else {
-        let md5 = check::md5(file.md5.as_deref().unwrap_or_default())?;
-        upload.put = Some(engine.objects.presign_put(&key, file.size.cast_unsigned(), md5, ADDRESS_S)?);
+        let sum = check::checksum(engine.objects.checksum(), file.md5.as_ref(), Some(&file.sha256))?;
+        upload.put = Some(engine.objects.presign_put(&key, file.size.cast_unsigned(), sum, ADDRESS_S)?);
         return Ok(upload);
     };
     if let Some(begun) = &file.upload {
-        match sign_parts(engine, &key, begun, &file) {
-            Ok(parts) => return Ok(Upload { upload: Some(begun.clone()), parts, ..upload }),
-            Err(ObjectsError::NoUpload { .. }) => {}
-            Err(other) => return Err(other.into()),
+        if let Some(parts) = sign_parts(engine, &key, begun, &file)? {
+            return Ok(Upload { upload: Some(begun.clone()), parts, ..upload });
         }
     }
     let file = begin(engine, set, &key, part_size, file).await?;
-    upload.parts = sign_parts(engine, &key, file.upload.as_deref().unwrap_or_default(), &file)?;
+    let begun = file.upload.as_deref().unwrap_or_default();
+    upload.parts = sign_parts(engine, &key, begun, &file)?.ok_or_else(|| {
+        Error::Busy(format!("the upload of `{}` ended meanwhile: announce it once more", file.path))
+    })?;
     upload.upload = file.upload;
     Ok(upload)
 }
 
-fn sign_parts(
-    engine: &Engine,
-    key: &str,
-    upload: &str,
-    file: &File,
-) -> std::result::Result<Vec<UploadPart>, ObjectsError> {
-    let mut answer = Vec::with_capacity(file.parts.len());
+/// Where to send the parts; `None`: the upload is gone.
+fn sign_parts(engine: &Engine, key: &str, upload: &str, file: &File) -> Result<Option<Vec<UploadPart>>> {
+    let (objects, mut answer) = (&engine.objects, Vec::with_capacity(file.parts.len()));
     for (number, ((offset, size), part)) in (1..).zip(parts(file.size).zip(&file.parts)) {
-        let sign = || {
-            let md5 = check::md5(&part.md5).unwrap_or_default();
-            engine.objects.presign_part(key, upload, number, size.cast_unsigned(), md5, ADDRESS_S)
-        };
-        let put = if part.etag.is_none() { Some(sign()?) } else { None };
+        let mut put = None;
+        if part.etag.is_none() {
+            let sum = check::checksum(objects.checksum(), part.md5.as_ref(), part.sha256.as_ref())?;
+            match objects.presign_part(key, upload, number, size.cast_unsigned(), sum, ADDRESS_S) {
+                Ok(signed) => put = Some(signed),
+                Err(ObjectsError::NoUpload { .. }) => return Ok(None),
+                Err(other) => return Err(other.into()),
+            }
+        }
         answer.push(UploadPart { number, offset, size, put });
     }
-    Ok(answer)
+    Ok(Some(answer))
 }
 
 /// Begins an upload in parts and notes it; when another request was faster, its upload counts.

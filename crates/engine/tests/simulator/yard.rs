@@ -16,7 +16,7 @@ use runyard_domain::{
     token::Scope,
 };
 use runyard_engine::{
-    Actor, Engine, Error, Options, Parts, Result, Signals, job, log,
+    Actor, Engine, Error, Options, Parts, Result, Signals, garbage, job, log,
     open::ensure_default_project,
     project,
     reconcile::Controller,
@@ -547,10 +547,13 @@ fn engine(world: &World, db: &Db) -> Engine {
             server_id: "simulator".to_owned(),
             key: [7; 32],
             max_log_bytes: log::DEFAULT_MAX_BYTES,
+            keep: garbage::gc::Keep::default(),
         },
         waiting: std::sync::Mutex::default(),
         last_id: std::sync::Mutex::default(),
         uploads: tokio::sync::Mutex::default(),
+        models: runyard_engine::model::Verifications::default(),
+        backup: Arc::default(),
     })
 }
 

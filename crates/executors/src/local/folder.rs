@@ -145,6 +145,11 @@ pub(crate) fn delete(job: &Path) -> io::Result<i64> {
     Ok(bytes)
 }
 
+/// Bytes that the disk would get back; 0 when there is no such folder.
+pub(crate) fn size(folder: &Path) -> io::Result<i64> {
+    if folder.is_dir() { allocated(folder) } else { Ok(0) }
+}
+
 /// Bytes that the files below `folder` hold on the disk. A file that has names elsewhere too is not counted.
 /// Folders that a program closed to us are opened, because they could not be deleted.
 fn allocated(folder: &Path) -> io::Result<i64> {

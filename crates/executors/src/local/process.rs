@@ -49,7 +49,25 @@ pub(crate) fn is_locked(job: &Path) -> io::Result<bool> {
     }
 }
 
-fn is_held(lock: &File) -> io::Result<bool> {
+/// Takes the lock of a file for writing; `None` when somebody holds it, for reading or for writing. It ends with the file.
+pub(crate) fn lock(path: &Path) -> io::Result<Option<File>> {
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let whole = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole)) {
+        Ok(_) => Ok(Some(file)),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+pub(super) fn is_held(lock: &File) -> io::Result<bool> {
     let mut probe = libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,

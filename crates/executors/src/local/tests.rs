@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use nix::{fcntl::FcntlArg, unistd::Pid};
+use nix::{fcntl::FcntlArg, libc, unistd::Pid};
 use runyard_domain::{
     ProjectId, RunId,
     job::{JobSpec, folder as names},
@@ -41,6 +41,7 @@ impl Place {
         let jobs = self.folder.path().join("jobs");
         let options = LocalOptions {
             jobs,
+            cache: self.folder.path().join("cache"),
             runner: runner.to_owned(),
             cpu_milli: None,
             memory_bytes: None,
@@ -425,13 +426,69 @@ async fn deleting_frees_the_bytes_once_and_follows_no_link() {
 }
 
 #[tokio::test]
-async fn folders_that_nobody_knows_are_listed_for_the_server() {
-    let (place, jobs) = (place(1, &[]), [job(1, "work"), job(2, "work")]);
+async fn what_ended_jobs_left_is_listed_and_what_a_runner_needs_is_in_use() {
+    let (place, jobs) = (place(2, &[]), [job(1, "work"), job(2, "work")]);
     let server = place.server();
     submit(&server, &jobs).await;
+    until_running(&place, &server, &jobs).await;
+    place.finish(&jobs[0]);
+    until(&server, &jobs, |seen| matches!(seen[0], Observation::Ended(_))).await;
     fs::create_dir(place.folder.path().join("jobs/not-a-job")).unwrap();
-    let orphans = server.orphans(&|id| id == jobs[0].spec.job_id).unwrap();
-    assert_eq!(orphans, [jobs[1].spec.job_id]);
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let kept = loop {
+        let mut kept = server.kept().await.unwrap();
+        kept.sort_by_key(|kept| kept.what.clone());
+        // The lock goes a moment after the mark.
+        if !kept[0].in_use || Instant::now() > deadline {
+            break kept;
+        }
+    };
+    let jobs_kept: Vec<_> = kept.iter().map(|kept| (kept.what.clone(), kept.in_use)).collect();
+    let expected = [(0, false), (1, true)].map(|(at, used)| (Leftover::Job(jobs[at].spec.job_id), used));
+    assert_eq!(jobs_kept, expected);
+    assert!(now().since(kept[0].since) < 600_000);
+    assert!(server.size(&kept[0].what).await.unwrap() > 0);
+    place.finish(&jobs[1]);
+    until(&server, &jobs, |seen| matches!(seen[1], Observation::Ended(_))).await;
+}
+
+#[tokio::test]
+async fn an_environment_that_a_job_uses_is_not_deleted() {
+    let place = place(1, &[]);
+    let server = place.server();
+    let venvs = place.folder.path().join("cache/venvs");
+    for name in ["used", "idle", "half"] {
+        fs::create_dir_all(venvs.join(name).join("bin")).unwrap();
+        fs::write(venvs.join(name).join("bin/big"), vec![1; 100_000]).unwrap();
+        fs::write(venvs.join(format!("{name}.lock")), "").unwrap();
+    }
+    fs::write(venvs.join("used/.complete"), "").unwrap();
+    fs::write(venvs.join("idle/.complete"), "").unwrap();
+    let reading = fs::File::open(venvs.join("used.lock")).unwrap();
+    let whole = libc::flock {
+        l_type: libc::F_RDLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    nix::fcntl::fcntl(&reading, FcntlArg::F_OFD_SETLK(&whole)).unwrap();
+    let mut kept: Vec<_> =
+        server.kept().await.unwrap().into_iter().map(|kept| (kept.what, kept.in_use)).collect();
+    kept.sort();
+    let named = |name: &str| Leftover::Environment(name.to_owned());
+    assert_eq!(kept, [(named("half"), false), (named("idle"), false), (named("used"), true)]);
+    assert_eq!(server.delete_environment("used").await.unwrap(), None);
+    assert!(venvs.join("used/.complete").exists());
+    for name in ["idle", "half"] {
+        assert!(server.delete_environment(name).await.unwrap().is_some_and(|bytes| bytes >= 100_000));
+        assert!(!venvs.join(name).exists());
+    }
+    // A name leads nowhere else.
+    assert_eq!(server.delete_environment("../../jobs").await.unwrap(), Some(0));
+    assert!(place.folder.path().join("jobs").exists());
+    drop(reading);
+    assert!(server.delete_environment("used").await.unwrap().is_some());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{
     S3, md5_of,
     request::{Ask, sign},
 };
-use crate::{Error, hex, sign::from_hex};
+use crate::{Error, checksum, hex};
 
 impl S3 {
     /// See [`crate::Objects::complete_multipart`]. `etags` are without quotes.
@@ -48,7 +48,7 @@ impl S3 {
 
 /// The `ETag` of an object made of these parts, where `ETag`s are MD5s.
 fn etag_of(etags: &[String]) -> Option<String> {
-    let digests: Option<Vec<_>> = etags.iter().map(|etag| from_hex(etag)).collect();
+    let digests: Option<Vec<_>> = etags.iter().map(|etag| checksum::bytes::<16>(etag)).collect();
     let digests = digests?.concat();
     Some(format!("{}-{}", hex(&md5_of(&[digests.into()])), etags.len()))
 }

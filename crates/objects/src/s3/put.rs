@@ -6,7 +6,6 @@ use std::{pin::Pin, pin::pin, sync::Arc};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use percent_encoding::utf8_percent_encode;
 use reqwest::Method;
 use rusty_s3::actions::CreateMultipartUpload;
 use sha2::{Digest, Sha256};
@@ -15,7 +14,7 @@ use super::{
     S3, bound, md5_of,
     request::{Ask, sign},
 };
-use crate::{Error, PARTS_MAX, PUT_MAX, Put, hex, key::STAGING, sign::PLAIN_PATH, write::unique_name};
+use crate::{Error, PARTS_MAX, Put, hex, key::STAGING, write::unique_name};
 
 /// Pieces that are kept in memory have at least, and at most, so many bytes.
 const PIECE_MIN: u64 = 8 << 20;
@@ -64,11 +63,19 @@ where
 }
 
 /// An upload in parts that is given up unless it is completed.
-struct Begun {
+pub(super) struct Begun {
     s3: Arc<S3>,
     key: String,
-    upload: String,
+    pub(super) upload: String,
     completed: bool,
+}
+
+impl Begun {
+    pub(super) async fn complete(mut self, etags: &[String]) -> Result<(), Error> {
+        self.s3.complete_multipart(&self.key, &self.upload, etags).await?;
+        self.completed = true;
+        Ok(())
+    }
 }
 
 impl Drop for Begun {
@@ -116,8 +123,7 @@ impl S3 {
         E: Into<Failure>,
     {
         let mut stream = pin!(stream);
-        // What is copied in one request is not larger.
-        let (mut pieces, mut rest) = (cut(stream.as_mut(), limit.min(PUT_MAX)), Bytes::new());
+        let (mut pieces, mut rest) = (cut(stream.as_mut(), limit), Bytes::new());
         let first = pieces.next(&mut rest).await?;
         if pieces.ended {
             let sha256 = hex(&pieces.hash.finalize());
@@ -130,7 +136,7 @@ impl S3 {
         self.put_pieces(&staged, first, &mut pieces, &mut rest).await?;
         let sha256 = hex(&pieces.hash.finalize());
         let put = Put { key: name(&sha256), size: pieces.size, sha256 };
-        let copied = self.copy(&staged, &put.key).await;
+        let copied = self.copy(&staged, &put.key, put.size).await;
         let removed = self.remove(&staged).await;
         copied?;
         // What stays here is removed at a later start.
@@ -157,8 +163,7 @@ impl S3 {
         S: Stream<Item = Result<Bytes, E>> + Send,
         E: Into<Failure>,
     {
-        let upload = self.begin_multipart(key).await?;
-        let mut begun = Begun { s3: Arc::clone(self), key: key.to_owned(), upload, completed: false };
+        let begun = self.begin(key).await?;
         let (mut piece, mut etags) = (first, Vec::new());
         loop {
             if etags.len() as i64 == PARTS_MAX {
@@ -174,9 +179,13 @@ impl S3 {
                 break;
             }
         }
-        self.complete_multipart(key, &begun.upload, &etags).await?;
-        begun.completed = true;
-        Ok(())
+        begun.complete(&etags).await
+    }
+
+    /// Begins an upload that is given up unless it is completed.
+    pub(super) async fn begin(self: &Arc<Self>, key: &str) -> Result<Begun, Error> {
+        let upload = self.begin_multipart(key).await?;
+        Ok(Begun { s3: Arc::clone(self), key: key.to_owned(), upload, completed: false })
     }
 
     async fn put_piece(&self, key: &str, upload: &str, number: u16, bytes: Bytes) -> Result<String, Error> {
@@ -190,16 +199,6 @@ impl S3 {
             Some(etag) => Ok(etag.trim_matches('"').to_owned()),
             None => Err(Error::Protocol(format!("{} gives no ETag to a part of `{key}`", self.endpoint))),
         }
-    }
-
-    /// Copies an object within the store.
-    async fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
-        let (from, full) = (self.full(from), self.full(to));
-        let source = format!("/{}/{}", self.bucket.name(), utf8_percent_encode(&from, PLAIN_PATH));
-        let headers = vec![("x-amz-copy-source".to_owned(), source)];
-        let action = self.bucket.put_object(Some(&self.account), &full);
-        let url = bound(action, &headers, super::request::OWN_EXPIRES);
-        self.send_for_text(Method::PUT, Ask::new("store", to, url).headers(headers)).await.map(drop)
     }
 
     pub(crate) async fn begin_multipart(&self, key: &str) -> Result<String, Error> {

@@ -29,7 +29,8 @@ fn sent(signed: &Signed) -> HeaderMap {
 }
 
 fn put(part: Option<SignedPart>) -> SignedPut {
-    SignedPut { key: "runs/1/model.bin".to_owned(), size: 12, md5: [9; 16], part }
+    let checksum = Some(Checksum::Md5([9; 16]));
+    SignedPut { key: "runs/1/model.bin".to_owned(), size: Size::Exactly(12), checksum, part }
 }
 
 fn part() -> SignedPart {
@@ -53,8 +54,14 @@ fn any_request() -> impl Strategy<Value = SignedRequest> {
         |(key, name, content_type)| SignedRequest::Get(SignedGet { key, get: GetAs { name, content_type } }),
     );
     let part = ("[0-9-]{1,20}", 1..10_000_i64).prop_map(|(upload, number)| SignedPart { upload, number });
-    let put = (text(), any::<u64>(), any::<[u8; 16]>(), proptest::option::of(part))
-        .prop_map(|(key, size, md5, part)| SignedRequest::Put(SignedPut { key, size, md5, part }));
+    let size = prop_oneof![any::<u64>().prop_map(Size::Exactly), any::<u64>().prop_map(Size::AtMost)];
+    let checksum = prop_oneof![
+        Just(None),
+        any::<[u8; 16]>().prop_map(|bytes| Some(Checksum::Md5(bytes))),
+        any::<[u8; 32]>().prop_map(|bytes| Some(Checksum::Sha256(bytes))),
+    ];
+    let put = (text(), size, checksum, proptest::option::of(part))
+        .prop_map(|(key, size, checksum, part)| SignedRequest::Put(SignedPut { key, size, checksum, part }));
     prop_oneof![get, put]
 }
 
@@ -102,6 +109,8 @@ fn each_field_is_bound() {
         ("&part=2", ""),
         ("&upload=17-3-1-5242880&part=2", ""),
         ("size=12", "size=12&size=13"),
+        ("size=12", "max_size=12"),
+        ("&md5=09090909090909090909090909090909", ""),
         ("&signature=", "&name=x&signature="),
         ("&signature=", "&signature=A"),
     ] {
@@ -158,7 +167,7 @@ fn a_key_that_leaves_the_root_is_not_even_looked_at() {
 }
 
 #[test]
-fn both_headers_of_a_put_must_be_those_that_were_signed() {
+fn the_headers_of_a_put_must_be_those_that_were_signed() {
     let signed = signed(&SignedRequest::Put(put(None)));
     let with = |name: &'static str, value: Option<&str>| {
         let mut headers = sent(&signed);
@@ -168,12 +177,36 @@ fn both_headers_of_a_put_must_be_those_that_were_signed() {
         }
         verify(&KEY, "PUT", target(&signed), &headers, BEFORE)
     };
-    assert!(denied(with("content-md5", None)).contains("Content-MD5: CQkJ"));
+    assert!(denied(with("content-md5", None)).contains("content-md5: CQkJ"));
     denied(with("content-md5", Some("AAAAAAAAAAAAAAAAAAAAAA==")));
     assert!(matches!(with("content-length", Some("13")), Err(Error::TooLarge { limit: 12 })));
     assert!(matches!(with("content-length", Some("11")), Err(Error::TooSmall { said: 12, got: 11 })));
     denied(with("content-length", Some("many")));
     with("content-length", None).unwrap();
+}
+
+#[test]
+fn a_sha_256_is_said_as_s3_stores_read_it() {
+    let bound = SignedPut { checksum: Some(Checksum::Sha256([9; 32])), ..put(None) };
+    let signed = signed(&SignedRequest::Put(bound));
+    let names: Vec<&str> = signed.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["content-length", "x-amz-checksum-sha256"]);
+    verify(&KEY, "PUT", target(&signed), &sent(&signed), BEFORE).unwrap();
+    assert!(denied(verify(&KEY, "PUT", target(&signed), &HeaderMap::new(), BEFORE)).contains("CQkJ"));
+}
+
+#[test]
+fn who_may_send_anything_needs_no_header_and_stays_below_the_limit() {
+    let any = SignedPut { size: Size::AtMost(12), checksum: None, ..put(None) };
+    let signed = signed(&SignedRequest::Put(any));
+    assert_eq!(signed.headers, []);
+    let with = |length: &'static str| {
+        let headers = [(CONTENT_LENGTH, HeaderValue::from_static(length))].into_iter().collect();
+        verify(&KEY, "PUT", target(&signed), &headers, BEFORE)
+    };
+    with("12").unwrap();
+    with("0").unwrap();
+    assert!(matches!(with("13"), Err(Error::TooLarge { limit: 12 })));
 }
 
 #[test]

@@ -49,8 +49,8 @@ async fn on_a_small_disk(disk: PathBuf) {
     let big = noise(4_000_000, 3);
     let put = runyard_objects::SignedPut {
         key: "big".to_owned(),
-        size: big.len() as u64,
-        md5: crate::md5(&big),
+        size: runyard_objects::Size::Exactly(big.len() as u64),
+        checksum: Some(crate::sha256(&big)),
         part: Some(part),
     };
     let error = objects.put_signed(&put, stream_of(&big)).await.unwrap_err();

@@ -10,7 +10,8 @@ use std::io;
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt, stream};
 use md5::{Digest, Md5};
-use runyard_objects::Objects;
+use runyard_objects::{Checksum, Objects};
+use sha2::Sha256;
 
 const NO_LIMIT: u64 = u64::MAX;
 
@@ -40,8 +41,12 @@ fn noise(length: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
-fn md5(bytes: &[u8]) -> [u8; 16] {
-    Md5::digest(bytes).into()
+fn md5(bytes: &[u8]) -> Checksum {
+    Checksum::Md5(Md5::digest(bytes).into())
+}
+
+fn sha256(bytes: &[u8]) -> Checksum {
+    Checksum::Sha256(Sha256::digest(bytes).into())
 }
 
 async fn read(objects: &Objects, key: &str) -> Vec<u8> {

@@ -5,13 +5,17 @@ use std::{path::Path, sync::Arc};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream};
 use runyard_objects::{
-    Error, FolderSigning, GetAs, Location, Objects, PART_MIN, Signed, SignedPart, SignedPut, SignedRequest,
+    Checksum, Error, FolderSigning, GetAs, Location, Objects, PART_MIN, PUT_MAX, Signed, SignedPart,
+    SignedPut, SignedRequest, Size,
 };
 
 use crate::{
     folder::{files, until_files},
-    md5, noise, read, stream_of,
+    md5, noise, read, sha256, stream_of,
 };
+
+/// What no bytes have.
+const NOTHING: Checksum = Checksum::Sha256([0; 32]);
 
 fn open(folder: &Path) -> Objects {
     let url = Arc::new("http://here:1".to_owned().into());
@@ -39,7 +43,7 @@ async fn follow(objects: &Objects, signed: &Signed, bytes: &[u8]) -> Result<Stri
 }
 
 async fn put_part(objects: &Objects, upload: &str, number: i64, bytes: &[u8]) -> Result<String, Error> {
-    let signed = objects.presign_part("big", upload, number, bytes.len() as u64, md5(bytes), 60)?;
+    let signed = objects.presign_part("big", upload, number, bytes.len() as u64, sha256(bytes), 60)?;
     follow(objects, &signed, bytes).await
 }
 
@@ -47,9 +51,9 @@ async fn put_part(objects: &Objects, upload: &str, number: i64, bytes: &[u8]) ->
 async fn a_signed_put_stores_exactly_what_was_announced() {
     let (folder, objects) = store();
     let bytes = noise(300_000, 1);
-    let signed = objects.presign_put("a/b", 300_000, md5(&bytes), 60).unwrap();
+    let signed = objects.presign_put("a/b", 300_000, sha256(&bytes), 60).unwrap();
     let etag = follow(&objects, &signed, &bytes).await.unwrap();
-    assert_eq!(etag.len(), 34, "an MD5 in quotes: {etag}");
+    assert_eq!(etag.len(), 66, "a SHA-256 in quotes: {etag}");
     assert!(read(&objects, "a/b").await == bytes);
 
     let other = noise(300_000, 2);
@@ -63,9 +67,38 @@ async fn a_signed_put_stores_exactly_what_was_announced() {
 }
 
 #[tokio::test]
+async fn either_digest_binds_and_the_answer_names_it() {
+    let (_folder, objects) = store();
+    assert_eq!(objects.checksum(), runyard_domain::ChecksumKind::Sha256);
+    for (checksum, title) in [(md5(b"foo"), "MD5"), (sha256(b"foo"), "SHA-256")] {
+        let signed = objects.presign_put("a", 3, checksum, 60).unwrap();
+        assert_eq!(follow(&objects, &signed, b"foo").await.unwrap(), format!("\"{}\"", checksum.hex()));
+        let error = follow(&objects, &signed, b"bar").await.unwrap_err();
+        assert!(matches!(&error, Error::WrongDigest { .. }), "{error}");
+        assert!(error.to_string().starts_with(&format!("the bytes have the {title} ")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_sender_that_says_nothing_before_stores_what_it_sends() {
+    let (folder, objects) = store();
+    let signed = objects.presign_put_any("staged/a", 100_000, 60).unwrap();
+    assert_eq!(signed.headers, [], "any content type, and no header that must be sent");
+    for bytes in [noise(70_000, 1), noise(100_000, 2), Vec::new()] {
+        let etag = follow(&objects, &signed, &bytes).await.unwrap();
+        assert_eq!(etag, format!("\"{}\"", md5(&bytes).hex()), "as an S3 store would answer");
+        assert!(read(&objects, "staged/a").await == bytes);
+    }
+    let error = follow(&objects, &signed, &noise(100_001, 3)).await.unwrap_err();
+    assert!(matches!(error, Error::TooLarge { limit: 100_000 }), "{error}");
+    assert_eq!(objects.size("staged/a").await.unwrap(), Some(0));
+    until_files(folder.path(), 1).await;
+}
+
+#[tokio::test]
 async fn an_address_that_has_expired_is_refused() {
     let (_folder, objects) = store();
-    let signed = objects.presign_put("a", 1, md5(b"x"), 0).unwrap();
+    let signed = objects.presign_put("a", 1, sha256(b"x"), 0).unwrap();
     let error = follow(&objects, &signed, b"x").await.unwrap_err();
     assert!(matches!(&error, Error::Denied(_)), "{error}");
     assert!(error.to_string().contains("expired"), "{error}");
@@ -77,22 +110,22 @@ async fn what_cannot_be_stored_is_not_signed() {
     let (folder, objects) = store();
     for key in ["../a", "/a", ".staging/a", ".multipart/a", "a/../../b", ""] {
         assert!(matches!(objects.presign_get(key, 60, &GetAs::default()), Err(Error::InvalidKey { .. })));
-        assert!(matches!(objects.presign_put(key, 1, [0; 16], 60), Err(Error::InvalidKey { .. })));
+        assert!(matches!(objects.presign_put(key, 1, NOTHING, 60), Err(Error::InvalidKey { .. })));
         assert!(matches!(objects.begin_multipart(key, PART_MIN).await, Err(Error::InvalidKey { .. })));
     }
-    assert!(matches!(objects.presign_put("a", u64::MAX, [0; 16], 60), Err(Error::TooLarge { .. })));
+    assert!(matches!(objects.presign_put("a", u64::MAX, NOTHING, 60), Err(Error::TooLarge { .. })));
     assert!(matches!(objects.begin_multipart("a", 1).await, Err(Error::InvalidPart(_))));
     let upload = objects.begin_multipart("a", PART_MIN).await.unwrap();
     for (number, size) in [(0, 1), (10_001, 1), (1, PART_MIN + 1)] {
-        let refused = objects.presign_part("a", &upload, number, size, [0; 16], 60);
+        let refused = objects.presign_part("a", &upload, number, size, NOTHING, 60);
         assert!(matches!(refused, Err(Error::InvalidPart(_))), "{number} {size}");
     }
     for unknown in ["1-1-1-5242880", "../objects-5242880", "", "x"] {
-        let refused = objects.presign_part("a", unknown, 1, 1, [0; 16], 60);
+        let refused = objects.presign_part("a", unknown, 1, 1, NOTHING, 60);
         assert!(matches!(refused, Err(Error::NoUpload { .. })), "{unknown}");
     }
     let unsigned = Objects::open_folder(folder.path().join("plain")).unwrap();
-    assert!(matches!(unsigned.presign_put("a", 1, [0; 16], 60), Err(Error::NoSigning)));
+    assert!(matches!(unsigned.presign_put("a", 1, NOTHING, 60), Err(Error::NoSigning)));
 }
 
 #[tokio::test]
@@ -140,13 +173,13 @@ async fn a_part_that_breaks_off_does_not_count() {
     let whole = put_part(&objects, &upload, 1, &bytes).await.unwrap();
     let put = |digest| SignedPut {
         key: "big".to_owned(),
-        size: 2_000_000,
-        md5: digest,
+        size: Size::Exactly(2_000_000),
+        checksum: Some(digest),
         part: Some(SignedPart { upload: upload.clone(), number: 1 }),
     };
     // Other bytes were begun in its place: it is there no more.
     let broken = stream_of(&bytes[..1_500_000]).chain(stream::iter([Err(std::io::Error::other("reset"))]));
-    let error = objects.put_signed(&put([1; 16]), broken).await.unwrap_err();
+    let error = objects.put_signed(&put(Checksum::Sha256([1; 32])), broken).await.unwrap_err();
     assert!(matches!(&error, Error::Interrupted(_)), "{error}");
     let error = objects.complete_multipart("big", &upload, &[(1, whole.clone())]).await.unwrap_err();
     assert!(error.to_string().contains("part 1") && error.to_string().contains("send it again"), "{error}");
@@ -163,7 +196,12 @@ async fn a_client_that_comes_back_does_not_wait_for_its_own_dead_request() {
     let bytes = noise(100_000, 5);
     let upload = objects.begin_multipart("big", PART_MIN).await.unwrap();
     let part = Some(SignedPart { upload: upload.clone(), number: 1 });
-    let put = SignedPut { key: "big".to_owned(), size: 100_000, md5: md5(&bytes), part };
+    let put = SignedPut {
+        key: "big".to_owned(),
+        size: Size::Exactly(100_000),
+        checksum: Some(sha256(&bytes)),
+        part,
+    };
     let stuck = stream_of(&bytes[..70_000]).chain(stream::pending());
     let first = tokio::spawn({
         let (objects, put) = (objects.clone(), put.clone());
@@ -183,7 +221,7 @@ async fn completing_stops_a_part_that_is_still_coming() {
     let upload = objects.begin_multipart("big", PART_MIN).await.unwrap();
     let etag = put_part(&objects, &upload, 1, b"first").await.unwrap();
     let part = Some(SignedPart { upload: upload.clone(), number: 2 });
-    let put = SignedPut { key: "big".to_owned(), size: 9, md5: [0; 16], part };
+    let put = SignedPut { key: "big".to_owned(), size: Size::Exactly(9), checksum: Some(NOTHING), part };
     let endless =
         stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"sec"))]).chain(stream::pending());
     let mut second = Box::pin(objects.put_signed(&put, endless));
@@ -232,4 +270,101 @@ async fn an_upload_that_is_given_up_leaves_nothing() {
         objects.abort_multipart("big", odd).await.unwrap();
     }
     assert!(folder.path().join("objects").is_dir());
+}
+
+async fn put_loose(
+    objects: &Objects,
+    upload: &str,
+    number: i64,
+    bytes: &[u8],
+    digest: Option<Checksum>,
+) -> Result<String, Error> {
+    let digest = digest.map(|digest| match digest {
+        Checksum::Md5(digest) => digest,
+        Checksum::Sha256(_) => panic!("a loose part has an MD5"),
+    });
+    let signed = objects.presign_loose_part("loose", upload, number, digest, 60)?;
+    follow(objects, &signed, bytes).await
+}
+
+#[tokio::test]
+async fn parts_of_any_size_make_one_object() {
+    let (folder, objects) = store();
+    let upload = objects.begin_loose_multipart("loose").await.unwrap();
+    let pieces = [noise(1, 1), noise(200_000, 2), noise(7, 3)];
+    let mut parts = Vec::new();
+    for (number, piece) in [(3, &pieces[2]), (1, &pieces[0]), (2, &pieces[1])] {
+        let digest = (number == 2).then(|| md5(piece));
+        let etag = put_loose(&objects, &upload, number, piece, digest).await.unwrap();
+        assert_eq!(etag, format!("\"{}\"", md5(piece).hex()));
+        parts.push((number, etag));
+    }
+    assert_eq!(objects.list("").await.unwrap(), []);
+    let objects = open(folder.path());
+    objects.complete_multipart("loose", &upload, &parts).await.unwrap();
+    assert!(read(&objects, "loose").await == pieces.concat());
+    objects.complete_multipart("loose", &upload, &parts).await.unwrap();
+    assert_eq!(files(folder.path()).len(), 1, "{:?}", files(folder.path()));
+}
+
+#[tokio::test]
+async fn a_loose_part_sent_again_replaces_the_older_one_and_a_broken_one_counts_for_nothing() {
+    let (folder, objects) = store();
+    let upload = objects.begin_loose_multipart("loose").await.unwrap();
+    let old = put_loose(&objects, &upload, 1, &noise(5000, 1), None).await.unwrap();
+    let new = put_loose(&objects, &upload, 1, b"short", None).await.unwrap();
+    let error = objects.complete_multipart("loose", &upload, &[(1, old)]).await.unwrap_err();
+    assert!(error.to_string().contains("send it again"), "{error}");
+    let wrong = put_loose(&objects, &upload, 1, b"other", Some(md5(b"short"))).await.unwrap_err();
+    assert!(matches!(&wrong, Error::WrongDigest { .. }), "{wrong}");
+    assert!(objects.complete_multipart("loose", &upload, &[(1, new)]).await.is_err());
+    let empty = put_loose(&objects, &upload, 2, b"", None).await.unwrap_err();
+    assert!(matches!(&empty, Error::TooSmall { said: 1, got: 0 }), "{empty}");
+    let again = put_loose(&objects, &upload, 1, b"again", Some(md5(b"again"))).await.unwrap();
+    objects.complete_multipart("loose", &upload, &[(1, again)]).await.unwrap();
+    assert_eq!(read(&objects, "loose").await, b"again");
+    assert_eq!(files(folder.path()).len(), 1);
+}
+
+#[tokio::test]
+async fn a_loose_upload_that_is_given_up_frees_its_parts() {
+    let (folder, objects) = store();
+    let upload = objects.begin_loose_multipart("loose").await.unwrap();
+    put_loose(&objects, &upload, 1, b"part", None).await.unwrap();
+    objects.abort_multipart("loose", &upload).await.unwrap();
+    assert_eq!(files(folder.path()).len(), 0);
+    let late = put_loose(&objects, &upload, 1, b"part", None).await.unwrap_err();
+    assert!(matches!(&late, Error::NoUpload { .. }), "{late}");
+    // Parts of a size that was said are none that may have any.
+    let strict = objects.begin_multipart("loose", PART_MIN).await.unwrap();
+    let refused = objects.presign_loose_part("loose", &strict, 1, None, 60);
+    assert!(matches!(refused, Err(Error::InvalidPart(_))), "{refused:?}");
+    let most = objects.presign_part("loose", &strict, 1, PUT_MAX, NOTHING, 60);
+    assert!(matches!(most, Err(Error::InvalidPart(_))), "{most:?}");
+}
+
+#[tokio::test]
+async fn an_object_is_renamed_whole_and_a_repeat_changes_nothing() {
+    let (folder, objects) = store();
+    objects.put_stream("staged/deep/a", stream_of(b"new"), 10).await.unwrap();
+    objects.put_stream("final/a", stream_of(b"old"), 10).await.unwrap();
+    let old_put = objects.presign_put_any("staged/deep/a", 10, 60).unwrap();
+    for _ in 0..2 {
+        objects.rename("staged/deep/a", "final/a").await.unwrap();
+        assert_eq!(read(&objects, "final/a").await, b"new");
+    }
+    assert!(!folder.path().join("objects/staged").exists(), "no empty folder stays behind");
+    // Who still has the old address changes nothing.
+    follow(&objects, &old_put, b"late").await.unwrap();
+    assert_eq!(read(&objects, "final/a").await, b"new");
+    objects.rename("staged/deep/a", "staged/deep/a").await.unwrap();
+    assert_eq!(read(&objects, "staged/deep/a").await, b"late");
+    let error = objects.rename("nothing", "nowhere").await.unwrap_err();
+    assert!(matches!(&error, Error::NotFound(key) if key == "nothing"), "{error}");
+    for (from, to) in [("../a", "b"), ("final/a", "../b"), ("final/a", ".staging/b")] {
+        let error = objects.rename(from, to).await.unwrap_err();
+        assert!(matches!(&error, Error::InvalidKey { .. }), "{error}");
+    }
+    let error = objects.rename("final/a", "staged").await.unwrap_err();
+    assert!(error.to_string().contains("there are objects below this name"), "{error}");
 }

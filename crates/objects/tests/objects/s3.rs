@@ -6,12 +6,12 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use hyper_util::rt::TokioIo;
 use reqwest::StatusCode;
-use runyard_objects::{Credentials, Error, GetAs, Location, Objects, PART_MIN, Signed};
+use runyard_objects::{Checksum, Credentials, Error, GetAs, Location, Objects, PART_MIN, Signed};
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tokio::net::TcpListener;
 
-use crate::{chunks, md5, noise, read, stream_of};
+use crate::{chunks, md5, noise, read, sha256, stream_of};
 
 /// So low that a few megabytes go in parts already.
 const LIMIT: u64 = 1 << 30;
@@ -231,6 +231,77 @@ async fn a_signed_put_binds_size_and_digest() {
     let answer = follow(&signed, &noise(200_000, 5)).await;
     assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
     assert!(answer.text().await.unwrap().contains("BadDigest"));
+}
+
+#[tokio::test]
+async fn a_sha_256_binds_where_the_store_knows_it() {
+    let (_store, objects) = store().await;
+    assert_eq!(objects.checksum(), runyard_domain::ChecksumKind::Md5, "which every store knows");
+    let signed = objects.presign_put("a", 3, sha256(b"foo"), 60).unwrap();
+    assert_eq!(follow(&signed, b"foo").await.status(), StatusCode::OK);
+    assert_eq!(read(&objects, "a").await, b"foo");
+    assert_eq!(follow(&signed, b"bar").await.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_sender_that_says_nothing_before_stores_what_it_sends() {
+    let (_store, objects) = store().await;
+    let mut signed = objects.presign_put_any("staged/a", 100, 60).unwrap();
+    assert_eq!(signed.headers, []);
+    signed.headers.push(("content-type".to_owned(), "application/zstd".to_owned()));
+    assert_eq!(follow(&signed, b"foo").await.status(), StatusCode::OK);
+    assert_eq!(read(&objects, "staged/a").await, b"foo");
+    let other = Signed { url: signed.url.replace("staged/a", "staged/b"), ..signed };
+    assert_eq!(follow(&other, b"foo").await.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn loose_parts_make_one_object() {
+    let (_store, objects) = store().await;
+    let pieces = [noise(PART_MIN as usize + 3, 8), noise(PART_MIN as usize, 9), noise(5, 10)];
+    let upload = objects.begin_loose_multipart("loose").await.unwrap();
+    let mut parts = Vec::new();
+    for (number, piece) in (1..).zip(&pieces) {
+        let Checksum::Md5(digest) = md5(piece) else { unreachable!("it is one") };
+        let digest = (number == 2).then_some(digest);
+        let signed = objects.presign_loose_part("loose", &upload, number, digest, 60).unwrap();
+        if let Some((name, _)) = signed.headers.first() {
+            assert_eq!((name.as_str(), number), ("content-md5", 2));
+            let other = ("content-md5".to_owned(), "AAAAAAAAAAAAAAAAAAAAAA==".to_owned());
+            let other = Signed { headers: vec![other], ..signed.clone() };
+            assert_eq!(follow(&other, piece).await.status(), StatusCode::FORBIDDEN);
+        }
+        let answer = follow(&signed, piece).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        parts.push((number, answer.headers()["etag"].to_str().unwrap().to_owned()));
+    }
+    objects.complete_multipart("loose", &upload, &parts).await.unwrap();
+    assert!(read(&objects, "loose").await == pieces.concat());
+}
+
+#[tokio::test]
+async fn an_object_is_renamed_within_the_store_and_a_repeat_changes_nothing() {
+    let (store, objects) = store().await;
+    objects.put_stream("staged/a b", chunks(&["foo"]), LIMIT).await.unwrap();
+    for _ in 0..2 {
+        objects.rename("staged/a b", "final/a").await.unwrap();
+        assert_eq!(read(&objects, "final/a").await, b"foo");
+    }
+    assert_eq!(objects.size("staged/a b").await.unwrap(), None);
+    let error = objects.rename("nothing", "nowhere").await.unwrap_err();
+    assert!(matches!(&error, Error::NotFound(_)), "{error}");
+
+    // Large: copied in parts, the last of them shorter. A hole, so that this costs little.
+    let large = store.folder.path().join("models/team/large");
+    let file = std::fs::File::create(&large).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"end", (150 << 20) - 3).unwrap();
+    objects.rename("large", "moved").await.unwrap();
+    let (size, end) = objects.get_range("moved", (150 << 20) - 4..u64::MAX).await.unwrap();
+    let end: Vec<Bytes> = end.try_collect().await.unwrap();
+    assert_eq!((size, end.concat().as_slice()), (150 << 20, &b"\0end"[..]));
+    assert!(!large.exists());
+    // Nothing was sent through us, and nothing else is left.
+    assert_eq!(store.files().len(), 2, "{:?}", store.files());
 }
 
 #[tokio::test]

@@ -40,11 +40,7 @@ pub(super) struct Stamp {
 /// # Errors
 /// A sentence for the person who wrote the program.
 pub(super) fn find(ml: &Path, path: &str) -> Result<Vec<Found>, String> {
-    let ml = ml.canonicalize().map_err(|error| format!("`{}` cannot be read: {error}", ml.display()))?;
-    let real = ml.join(path).canonicalize().map_err(|error| unreadable(path, &error))?;
-    if !real.starts_with(&ml) {
-        return Err(format!("`{path}` is not below $RUNYARD_ML: write files there, below `output/`"));
-    }
+    let (ml, real) = place(ml, path)?;
     if real.is_file() {
         let name = real.file_name().unwrap_or_default().to_string_lossy().into_owned();
         check_path(&name).map_err(|error| error.to_string())?;
@@ -56,6 +52,19 @@ pub(super) fn find(ml: &Path, path: &str) -> Result<Vec<Found>, String> {
         None if files.is_empty() => Err("there are no files in it".into()),
         None => Ok(files),
     }
+}
+
+/// `$RUNYARD_ML` and what a record's path means there, both without links.
+///
+/// # Errors
+/// A sentence for the person who wrote the program.
+pub(super) fn place(ml: &Path, path: &str) -> Result<(PathBuf, PathBuf), String> {
+    let ml = ml.canonicalize().map_err(|error| format!("`{}` cannot be read: {error}", ml.display()))?;
+    let real = ml.join(path).canonicalize().map_err(|error| unreadable(path, &error))?;
+    if !real.starts_with(&ml) {
+        return Err(format!("`{path}` is not below $RUNYARD_ML: write files there, below `output/`"));
+    }
+    Ok((ml, real))
 }
 
 /// The files below `folder` of `ml`, but nothing that is below one of `except`; and what cannot be sent.

@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
-use runyard_archive::digests;
+use runyard_archive::{digests, model::Checksum};
 use runyard_client::{Client, Error};
-use runyard_domain::checkpoint::{Kind, part_size, parts};
+use runyard_domain::{
+    ChecksumKind,
+    checkpoint::{Kind, part_size, parts},
+};
 use runyard_wire::file::{NewFile, NewPart, SignedUrl, Upload};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -50,8 +53,9 @@ impl<'a> Sending<'a> {
     /// Sends all files, and completes the set.
     pub(super) async fn send(mut self, files: Vec<Found>) -> Result<(), Stop> {
         let files: Arc<[Found]> = files.into();
+        let checksum = self.server.insist(async |client| client.object_checksum().await).await?;
         for _ in 0..ROUNDS {
-            self.send_all(&files).await?;
+            self.send_all(&files, checksum).await?;
             if self.complete().await? {
                 return Ok(());
             }
@@ -77,12 +81,12 @@ impl<'a> Sending<'a> {
     }
 
     /// Hashes a batch while the one before it is on its way.
-    async fn send_all(&mut self, files: &Arc<[Found]>) -> Result<(), Stop> {
-        let mut next = hash(files, 0);
+    async fn send_all(&mut self, files: &Arc<[Found]>, checksum: ChecksumKind) -> Result<(), Stop> {
+        let mut next = hash(files, 0, checksum);
         loop {
             let hashed = next.await.unwrap_or_else(|error| Err(error.to_string()));
             let Some((batch, end)) = hashed.map_err(Stop::GivenUp)? else { return Ok(()) };
-            next = hash(files, end);
+            next = hash(files, end, checksum);
             self.send_batch(batch).await?;
         }
     }
@@ -148,12 +152,12 @@ impl<'a> Sending<'a> {
 type Batch = JoinHandle<Result<Option<(Vec<Hashed>, usize)>, String>>;
 
 /// The digests of the next files from `start` on, and where the batch after them starts; `None` after the last.
-fn hash(files: &Arc<[Found]>, start: usize) -> Batch {
+fn hash(files: &Arc<[Found]>, start: usize, checksum: ChecksumKind) -> Batch {
     let files = files.clone();
     tokio::task::spawn_blocking(move || {
         let (mut batch, mut bytes, mut at) = (Vec::new(), 0, start);
         while at < files.len() && batch.len() < BATCH_FILES && bytes < BATCH_BYTES {
-            let hashed = hash_one(&files[at])?;
+            let hashed = hash_one(&files[at], checksum)?;
             bytes += hashed.stamp.size;
             batch.push(hashed);
             at += 1;
@@ -162,20 +166,27 @@ fn hash(files: &Arc<[Found]>, start: usize) -> Batch {
     })
 }
 
-fn hash_one(found: &Found) -> Result<Hashed, String> {
+fn hash_one(found: &Found, checksum: ChecksumKind) -> Result<Hashed, String> {
     let (file, stamp) = find::open(found)?;
     let size = stamp.size.cast_signed();
     let piece = part_size(size).map(i64::cast_unsigned);
-    let known = digests(&file, stamp.size, piece).map_err(|error| match error.kind() {
+    let kind = match checksum {
+        ChecksumKind::Md5 => Checksum::Md5,
+        ChecksumKind::Sha256 => Checksum::Sha256,
+    };
+    let known = digests(&file, stamp.size, piece, kind).map_err(|error| match error.kind() {
         std::io::ErrorKind::UnexpectedEof => changed(found),
         _ => format!("`{}` {}", found.path, find::gone_or(&error)),
     })?;
     let mut new = NewFile { path: found.path.clone(), size, sha256: known.sha256, ..NewFile::default() };
     if piece.is_some() {
-        let pieces = parts(size).zip(known.md5);
-        new.parts = pieces.map(|((_, size), md5)| NewPart { size, md5, etag: None }).collect();
-    } else {
-        new.md5 = known.md5.into_iter().next();
+        let new_part = |((_, size), digest): ((i64, i64), String)| match checksum {
+            ChecksumKind::Md5 => NewPart { size, md5: Some(digest), ..NewPart::default() },
+            ChecksumKind::Sha256 => NewPart { size, sha256: Some(digest), ..NewPart::default() },
+        };
+        new.parts = parts(size).zip(known.pieces).map(new_part).collect();
+    } else if checksum == ChecksumKind::Md5 {
+        new.md5 = known.pieces.into_iter().next();
     }
     Ok(Hashed { found: found.clone(), stamp, new })
 }

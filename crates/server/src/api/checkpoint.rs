@@ -104,7 +104,7 @@ pub(super) async fn list(
     Query(wanted): Query<Wanted>,
 ) -> Answer<Vec<Value>> {
     let mut errors = FieldErrors::default();
-    let fields = file::selected(&mut errors, KIND, &FIELDS, wanted.select);
+    let fields = file::selected(&mut errors, KIND.plural(), &FIELDS, wanted.select);
     let filter = engine::file_set::Filter {
         ids: query::each(&mut errors, "id", wanted.id, str::parse),
         run_ids: query::each(&mut errors, "run_id", wanted.run_id, str::parse),

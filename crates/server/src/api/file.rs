@@ -19,7 +19,7 @@ use serde_json::Value;
 use utoipa::IntoParams;
 
 use super::{Answer, data};
-use crate::{app::App, error::Problem};
+use crate::{app::App, error::Problem, object::reference};
 
 /// Which files.
 #[derive(Deserialize, IntoParams)]
@@ -59,7 +59,7 @@ pub(super) async fn list(
     data(shown.collect())
 }
 
-/// Leads to the bytes. Nobody may keep where: the address expires.
+/// Leads to the bytes.
 pub(super) async fn read(
     app: &App,
     actor: &Actor,
@@ -67,10 +67,14 @@ pub(super) async fn read(
     id: FileSetId,
     path: String,
 ) -> Result<Response, Problem> {
-    let signed = engine::file_set::file(&app.engine, actor, kind, id, path).await?;
+    Ok(lead_to(app, engine::file_set::file(&app.engine, actor, kind, id, path).await?))
+}
+
+/// Leads to a signed address. Nobody may keep where: it expires.
+pub(super) fn lead_to(app: &App, signed: runyard_objects::Signed) -> Response {
     let headers =
         [(header::LOCATION, reference(app, signed.url)), (header::CACHE_CONTROL, "no-store".to_owned())];
-    Ok((StatusCode::FOUND, headers).into_response())
+    (StatusCode::FOUND, headers).into_response()
 }
 
 pub(super) async fn announce(
@@ -88,7 +92,12 @@ pub(super) async fn announce(
         parts: file
             .parts
             .into_iter()
-            .map(|part| engine::file_set::NewPart { size: part.size, md5: part.md5, etag: part.etag })
+            .map(|part| engine::file_set::NewPart {
+                size: part.size,
+                md5: part.md5,
+                sha256: part.sha256,
+                etag: part.etag,
+            })
             .collect(),
     });
     let files = files.collect();
@@ -148,14 +157,14 @@ pub(super) fn show<T: Serialize>(
 /// What `select` asks for; `None`: all fields.
 pub(super) fn selected(
     errors: &mut FieldErrors,
-    kind: Kind,
+    nouns: &str,
     known: &[&str],
     names: Vec<String>,
 ) -> Option<BTreeSet<String>> {
     for name in names.iter().filter(|name| *name != "*" && !known.contains(&name.as_str())) {
         let name: String = name.chars().take(80).collect();
-        let (kind, known) = (kind.plural(), known.join(", "));
-        errors.add("select", format!("`{name}` is no field of {kind}: the fields are {known}"));
+        let known = known.join(", ");
+        errors.add("select", format!("`{name}` is no field of {nouns}: the fields are {known}"));
     }
     let all = names.is_empty() || names.iter().any(|name| name == "*");
     (!all).then(|| names.into_iter().collect())
@@ -170,22 +179,18 @@ pub(super) fn status(word: &str) -> Result<engine::file_set::Status, String> {
     })
 }
 
-/// An address on this server as a path: whoever asks reaches the server by a name of their own.
-pub(super) fn reference(app: &App, url: String) -> String {
-    let own = app.engine.options.url.get().map_or("", |own| own.trim_end_matches('/'));
-    match url.strip_prefix(own) {
-        Some(path) if path.starts_with('/') => path.to_owned(),
-        _ => url,
-    }
-}
-
-fn wire(app: &App, upload: engine::file_set::Upload) -> Upload {
-    let signed = |signed: runyard_objects::Signed| SignedUrl {
+/// A signed request, for who reaches the server by a name of their own.
+pub(super) fn address(app: &App, signed: runyard_objects::Signed) -> SignedUrl {
+    SignedUrl {
         url: reference(app, signed.url),
         method: signed.method.to_owned(),
         headers: signed.headers,
         expires_at: signed.expires_at.0,
-    };
+    }
+}
+
+fn wire(app: &App, upload: engine::file_set::Upload) -> Upload {
+    let signed = |signed| address(app, signed);
     Upload {
         path: upload.path,
         done: upload.done,

@@ -4,7 +4,7 @@ use axum::extract::State;
 use runyard_domain::{
     FieldErrors, JobId, Millis, RunId,
     filter::parse_time,
-    metric::{series::Axis, wire_value},
+    metric::{exact_value, series::Axis},
 };
 use runyard_engine::{self as engine, metric::By};
 use runyard_wire::{
@@ -223,16 +223,20 @@ fn wire_series(curve: &engine::metric::series::Curve) -> Series {
     let mut series = Series { run_id: curve.run.to_string(), tag: curve.tag.clone(), ..Series::default() };
     for bucket in curve.buckets.filled() {
         series.points += bucket.count;
-        series.gaps += bucket.gaps;
+        series.gaps += bucket.gaps.total();
         series.x.push(bucket.last_x);
         series.min.push(bucket.min);
         series.max.push(bucket.max);
-        series.last.push(bucket.last);
+        series.last.push(exact_value(bucket.last));
         series.count.push(bucket.count);
-        series.gap_count.push(bucket.gaps);
+        series.nan.push(bucket.gaps.nan);
+        series.infinity.push(bucket.gaps.infinity);
+        series.minus_infinity.push(bucket.gaps.minus_infinity);
     }
-    if series.gaps == 0 {
-        series.gap_count.clear();
+    for counts in [&mut series.nan, &mut series.infinity, &mut series.minus_infinity] {
+        if counts.iter().all(|count| *count == 0) {
+            counts.clear();
+        }
     }
     series
 }
@@ -245,6 +249,6 @@ pub(super) fn wire(row: &engine::metric::Row) -> Metric {
         job_id: Some(row.job_id.to_string()),
         global_step: row.point.step,
         tag: row.tag.to_string(),
-        value: wire_value(row.point.value),
+        value: exact_value(row.point.value),
     }
 }

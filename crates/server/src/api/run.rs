@@ -141,6 +141,7 @@ pub(super) async fn put_progress(
         value: progress.value.clone(),
         final_value: progress.final_value.clone(),
         units: progress.units.clone(),
+        created_at: progress.created_at,
     });
     let progress = progress.collect();
     let put = move |engine| async move { engine::run::put_progress(&engine, &actor, id, progress).await };
@@ -241,6 +242,7 @@ pub(super) fn wire_progress(operation: Operation) -> Progress {
         value: reported.value,
         final_value: reported.final_value,
         units: reported.units,
+        created_at: None,
         started_at: Some(operation.started_at.0),
         rate_per_s,
         seconds_left,

@@ -1,6 +1,7 @@
 //! The server and its machine over HTTP; whether it lives and can work.
 
 use axum::{
+    body::Body,
     extract::State,
     http::header,
     response::{IntoResponse, Response},
@@ -8,15 +9,16 @@ use axum::{
 use runyard_engine as engine;
 use runyard_wire::{
     Data,
-    system::{SystemGpus, SystemInfo, SystemResources},
+    system::{CollectGarbage, Freed, SystemGpus, SystemInfo, SystemResources},
 };
 
 use super::{Answer, data};
 use crate::{
     app::App,
     auth::Caller,
+    body::Valid,
     error::Problem,
-    openapi::{Refused, Unready},
+    openapi::{BadBody, Conflicting, Refused, Unready},
     query::{Nothing, Query},
 };
 
@@ -48,6 +50,51 @@ pub(super) async fn resources(
 ) -> Answer<Vec<SystemResources>> {
     let resources = engine::system::resources(&app.engine, &actor).await?;
     data(resources.into_iter().map(wire).collect())
+}
+
+/// Backs the server up
+///
+/// Everything that it keeps, in one file, while it works: rows, objects (those in a bucket are not in it), and the secrets of
+/// its data folder. Only for admins. A body that ends before its last chunk is no backup.
+#[utoipa::path(get, path = "/backup", operation_id = "read_backup", tag = "system",
+    responses((status = 200, description = "The backup, a tar file.", content_type = "application/x-tar", body = Vec<u8>),
+        Conflicting, Refused))]
+pub(super) async fn backup(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Query(Nothing {}): Query<Nothing>,
+) -> Result<Response, Problem> {
+    let bytes = engine::backup::write(&app.engine, &actor).await?;
+    let headers = [(header::CONTENT_TYPE, "application/x-tar"), (header::CACHE_CONTROL, "no-store")];
+    Ok((headers, Body::from_stream(bytes)).into_response())
+}
+
+/// Frees what nobody needs
+///
+/// And says how much of what. Only for admins. The server does the same by itself, every hour.
+#[utoipa::path(post, path = "/gc", operation_id = "collect_garbage", tag = "system", request_body = CollectGarbage,
+    responses((status = 200, description = "What was freed, by kind.", body = Data<Vec<Freed>>),
+        Conflicting, BadBody, Refused))]
+pub(super) async fn collect_garbage(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Query(Nothing {}): Query<Nothing>,
+    Valid(body): Valid<CollectGarbage>,
+) -> Answer<Vec<Freed>> {
+    let ms = |seconds: i64| seconds.saturating_mul(1000);
+    let wanted = engine::garbage::gc::Wanted {
+        dry_run: body.dry_run,
+        jobs_ms: body.keep_jobs_s.map(ms),
+        environments_ms: body.keep_environments_s.map(ms),
+    };
+    let free = move |engine| async move { engine::garbage::gc::run(&engine, &actor, wanted).await };
+    let freed = app.command(free).await?;
+    let wire = |(kind, freed): (engine::garbage::gc::Kind, engine::garbage::Freed)| Freed {
+        kind: kind.word().to_owned(),
+        count: freed.count,
+        bytes: freed.bytes,
+    };
+    data(freed.into_iter().map(wire).collect())
 }
 
 /// Reads this document

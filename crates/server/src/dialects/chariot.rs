@@ -69,8 +69,12 @@ pub(crate) fn router(app: &App) -> Router<App> {
     let open = Router::new()
         .route(&format!("{BASE}/openapi.json"), get(document))
         .route(LOGIN, post(login::exchange));
+    // A large checkpoint takes as long as it takes to be packed.
+    let long = Router::new()
+        .route(&format!("{BASE}/checkpoints/{{id}}/model"), post(checkpoint::create_model))
+        .route_layer(middleware::from_fn_with_state(app.clone(), auth::authenticate));
     let timeout = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, limits::ANSWER);
-    open.nest(BASE, api).layer(timeout)
+    open.nest(BASE, api).layer(timeout).merge(long)
 }
 
 async fn document() -> impl IntoResponse {

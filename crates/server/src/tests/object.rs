@@ -5,13 +5,13 @@ use axum::{
     http::{Request, StatusCode},
 };
 use runyard_engine as engine;
-use runyard_objects::{GetAs, PART_MIN, Signed};
+use runyard_objects::{Checksum, ChecksumKind, GetAs, PART_MIN, Signed};
 
 use super::{Reply, Server};
 
-/// MD5 of `foo` and of `bar`.
-const FOO: [u8; 16] = 0xacbd_18db_4cc2_f85c_edef_654f_ccc4_a4d8_u128.to_be_bytes();
-const BAR: [u8; 16] = 0x37b5_1d19_4a75_13e4_5b56_f652_4f2d_51f2_u128.to_be_bytes();
+/// MD5 of `foo` and of `bar`: what an S3 store would bind; a folder takes it as well.
+const FOO: Checksum = Checksum::Md5(0xacbd_18db_4cc2_f85c_edef_654f_ccc4_a4d8_u128.to_be_bytes());
+const BAR: Checksum = Checksum::Md5(0x37b5_1d19_4a75_13e4_5b56_f652_4f2d_51f2_u128.to_be_bytes());
 
 impl Server {
     /// A request to a signed address, without a token.
@@ -96,7 +96,7 @@ async fn other_bytes_than_were_signed_are_refused_with_the_reason() {
     let mut other = put.clone();
     other.headers.retain(|(name, _)| name != "content-md5");
     let error = server.follow(&other, "foo").await.refused(403, "forbidden");
-    assert!(error.error.contains("Content-MD5"), "{}", error.error);
+    assert!(error.error.contains("content-md5"), "{}", error.error);
     assert_eq!(server.engine.objects.list("").await.unwrap(), []);
 }
 
@@ -142,6 +142,50 @@ async fn parts_are_put_one_by_one() {
     server.follow(&part, "bar").await.refused(404, "no_upload");
     let get = objects.presign_get("big", 60, &GetAs::default()).unwrap();
     assert_eq!(server.follow(&get, "").await.text(), "bar");
+}
+
+#[tokio::test]
+async fn senders_are_told_which_digest_binds_and_it_does() {
+    let server = Server::start().await;
+    let told = server.get("/api/v2/objects").await;
+    assert_eq!(told, serde_json::json!({"checksum": "sha256"}));
+    let kind = ChecksumKind::read(told["checksum"].as_str().unwrap()).unwrap();
+    let foo = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
+    let checksum = Checksum::from_hex(kind, foo).unwrap();
+    let put = server.engine.objects.presign_put("a", 3, checksum, 60).unwrap();
+    let error = server.follow(&put, "bar").await.refused(400, "wrong_digest");
+    assert!(error.error.contains("SHA-256") && error.error.contains(foo), "{}", error.error);
+    let reply = server.follow(&put, "foo").await;
+    assert_eq!(
+        (reply.status, reply.headers["etag"].to_str().unwrap()),
+        (StatusCode::OK, &*format!("\"{foo}\""))
+    );
+}
+
+#[tokio::test]
+async fn a_sender_that_says_nothing_before_is_answered_as_by_an_s3_store() {
+    let server = Server::start().await;
+    let objects = &server.engine.objects;
+    let put = objects.presign_put_any("staged", 5, 60).unwrap();
+    let typed = request(&put).header("content-type", "application/zstd").body(Body::from("foo")).unwrap();
+    let reply = server.send(typed).await;
+    let etag = format!("\"{}\"", FOO.hex());
+    assert_eq!((reply.status, reply.headers["etag"].to_str().unwrap()), (StatusCode::OK, &*etag));
+    server.follow(&put, "foobar").await.refused(413, "too_large");
+    assert_eq!(objects.size("staged").await.unwrap(), Some(3));
+
+    let upload = objects.begin_loose_multipart("loose").await.unwrap();
+    let mut parts = Vec::new();
+    for (number, md5, body) in [(1, None, "foo"), (2, Some(BAR), "bar")] {
+        let digest = md5.map(|sum| if let Checksum::Md5(digest) = sum { digest } else { unreachable!() });
+        let put = objects.presign_loose_part("loose", &upload, number, digest, 60).unwrap();
+        let reply = server.follow(&put, body).await;
+        parts.push((number, reply.headers["etag"].to_str().unwrap().to_owned()));
+    }
+    objects.complete_multipart("loose", &upload, &parts).await.unwrap();
+    objects.rename("loose", "final").await.unwrap();
+    let get = objects.presign_get("final", 60, &GetAs::default()).unwrap();
+    assert_eq!(server.follow(&get, "").await.text(), "foobar");
 }
 
 #[tokio::test]
@@ -205,6 +249,7 @@ async fn open(data: &std::path::Path, objects: Option<&str>) -> engine::Result<e
         memory_bytes: None,
         allow_network_filesystem: false,
         max_log_bytes: engine::log::DEFAULT_MAX_BYTES,
+        keep: runyard_engine::garbage::gc::Keep::default(),
         url: std::sync::Arc::new("http://runyard.test".to_owned().into()),
     })
     .await

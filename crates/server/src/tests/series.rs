@@ -70,16 +70,17 @@ async fn several_runs_and_tags_share_an_axis_and_gaps_are_said() {
         .collect();
     assert_eq!(shown, [(&json!(a), &json!("x")), (&json!(a), &json!("y")), (&json!(b), &json!("x"))]);
     let first = &chart["series"][0];
-    assert_eq!((&first["points"], &first["gaps"], &first["gap_count"]), (&json!(2), &json!(1), &json!([1])));
+    assert_eq!((&first["points"], &first["gaps"], &first["nan"]), (&json!(2), &json!(1), &json!([1])));
     assert_eq!(
         (&first["min"], &first["max"], &first["last"]),
-        (&json!([1.0]), &json!([1.0]), &json!([null]))
+        (&json!([1.0]), &json!([1.0]), &json!(["NaN"]))
     );
     let infinite = &chart["series"][2];
     assert_eq!(
         (&infinite["min"], &infinite["last"], &infinite["x"]),
-        (&json!([null]), &json!([null]), &json!([100]))
+        (&json!([null]), &json!(["-Infinity"]), &json!([100]))
     );
+    assert_eq!((&infinite["minus_infinity"], &infinite["nan"]), (&json!([1]), &Value::Null));
 }
 
 #[tokio::test]

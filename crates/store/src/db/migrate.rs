@@ -22,9 +22,17 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 2, name: "runs", sql: include_str!("../../migrations/0002_runs.sql") },
     Migration { version: 3, name: "metrics", sql: include_str!("../../migrations/0003_metrics.sql") },
     Migration { version: 4, name: "objects", sql: include_str!("../../migrations/0004_objects.sql") },
+    Migration { version: 5, name: "models", sql: include_str!("../../migrations/0005_models.sql") },
     Migration { version: 6, name: "elements", sql: include_str!("../../migrations/0006_elements.sql") },
     Migration { version: 7, name: "activities", sql: include_str!("../../migrations/0007_activities.sql") },
 ];
+
+/// Every table, a table after those that it refers to: as the migrations make them.
+pub(crate) fn tables() -> Vec<&'static str> {
+    let made = |sql: &'static str| sql.split("CREATE TABLE ").skip(1);
+    let name = |rest: &'static str| rest.split(|c: char| !(c.is_alphanumeric() || c == '_')).next();
+    MIGRATIONS.iter().flat_map(|migration| made(migration.sql)).filter_map(name).collect()
+}
 
 /// Any number will do, as long as every Runyard takes the same.
 const LOCK: i64 = 0x0052_756e_7961_7264;

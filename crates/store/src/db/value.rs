@@ -2,8 +2,8 @@
 
 use runyard_domain::{
     BlueprintId, ClassId, ClassificationId, CorpusId, DatasetId, ElementId, ElementTypeId, EntityId,
-    EntityTypeId, FileSetId, ImageId, JobId, MetadataId, Millis, ProjectId, RunId, TokenId,
-    TranscriptionEntityId, TranscriptionId, WorkerRunId,
+    EntityTypeId, FileSetId, ImageId, JobId, MetadataId, Millis, ModelId, ModelVersionId, ProjectId, RunId,
+    TokenId, TranscriptionEntityId, TranscriptionId, WorkerRunId,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -167,6 +167,8 @@ ids! {
     ProjectId, "a project id";
     BlueprintId, "a blueprint id";
     FileSetId, "a file set id";
+    ModelId, "a model id";
+    ModelVersionId, "a model version id";
     RunId, "a run id";
     JobId, "a job id";
     TokenId, "a token id";

@@ -23,7 +23,7 @@ pub struct File {
     pub size: i64,
     /// Hex SHA-256.
     pub sha256: String,
-    /// Hex MD5; always there when there are no parts.
+    /// Hex MD5, if it was said.
     pub md5: Option<String>,
     /// Its parts, in order; none: it goes as a whole.
     pub parts: Vec<Part>,
@@ -31,11 +31,15 @@ pub struct File {
     pub upload: Option<String>,
 }
 
-/// A part of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A part of a file. One digest at least was said: the one that its object store wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// Hex MD5.
-    pub md5: String,
+    /// Hex MD5, if it was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub md5: Option<String>,
+    /// Hex SHA-256, if it was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// What the object store answered, once the sender has told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,

@@ -143,7 +143,7 @@ both! {
 
     async fn files_come_back_by_path_in_pages(db) {
         fill(&db, vec![checkpoint(1)]).await;
-        let parts = vec![Part { md5: "c".repeat(32), etag: Some("\"e\"".into()) }, Part { md5: "d".repeat(32), etag: None }];
+        let parts = vec![Part { sha256: Some("c".repeat(64)), etag: Some("\"e\"".into()), md5: None }, Part { md5: Some("d".repeat(32)), ..Part::default() }];
         let large = File { md5: None, parts, upload: Some("u".into()), ..small("large.bin", 70 << 20) };
         let many: Vec<File> = (0..450).map(|n| small(&format!("shards/{n:04}"), n)).collect();
         add(&db, [vec![large.clone()], many.clone()].concat()).await;
@@ -181,7 +181,7 @@ both! {
         assert!(set(Some("one"), "three").await.unwrap());
         let uploads = db.read(|tx| file::uploads_of_run(tx, run_id(1))).await.unwrap();
         assert_eq!(uploads, [("runs/1/checkpoints/1/x".to_owned(), "three".to_owned())]);
-        let told = File { parts: vec![Part { md5: "c".into(), etag: Some("e".into()) }], ..small("x", 1) };
+        let told = File { parts: vec![Part { etag: Some("e".into()), ..Part::default() }], ..small("x", 1) };
         db.write({ let told = told.clone(); move |tx| file::set_parts(tx, set_id(1), &told) }).await.unwrap();
         assert_eq!(page(&db, None, 1).await[0].parts, told.parts);
     }

@@ -1,6 +1,7 @@
 //! Series for charts: every live point in its bucket, in memory that depends on the buckets and not on the points.
 //!
-//! A pack that lies within one bucket is taken by its summary and never read; the others are read a few at a time.
+//! A pack that lies within one bucket and has only numbers is taken by its summary and never read; the others are read a few
+//! at a time.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -8,8 +9,9 @@ use runyard_domain::{
     RunId,
     metric::{
         Point,
+        Value::Float,
         pack::{unpack, unpack_along},
-        series::{Axis, Buckets, Grid, Summary},
+        series::{Axis, Buckets, Gaps, Grid, Summary},
     },
 };
 
@@ -149,16 +151,18 @@ fn add_summaries(tx: &mut Tx, one: &Series, axis: Axis, buckets: &mut Buckets) -
             return Ok(());
         }
         let (low, high) = places(&span, axis);
+        // A pack with gaps does not say which they are, and whether the last point is one.
+        let whole = span.max_step <= last_live(one) && row.get::<i64>(7)? == 0;
         let summary = Summary {
             count: row.get(6)?,
-            gaps: row.get(7)?,
+            gaps: Gaps::default(),
             min: row.get(8)?,
             max: row.get(9)?,
-            last: row.get(10)?,
+            last: Float(row.get::<Option<f64>>(10)?.unwrap_or(f64::NAN)),
             last_x: high,
             order: span.first_seq,
         };
-        if span.max_step > last_live(one) || !buckets.add_all(low, high, summary) {
+        if !(whole && buckets.add_all(low, high, summary)) {
             unread.push(span);
         }
         Ok::<_, Error>(())

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use runyard_domain::{
-    FieldErrors,
+    ChecksumKind, FieldErrors,
     checkpoint::{MAX_ANNOUNCED, MAX_FILE_BYTES, PART_BYTES, WHOLE_BYTES, check_path, parts},
 };
+use runyard_objects::Checksum;
 use runyard_store::file_set::file::{File, Part};
 
 use super::NewFile;
@@ -14,8 +15,8 @@ use crate::{Error, Result};
 /// Longest `ETag`.
 const MAX_ETAG: usize = 200;
 
-/// The files as rows, if nothing is wrong with any of them.
-pub(super) fn check(files: Vec<NewFile>) -> Result<Vec<File>> {
+/// The files as rows, if nothing is wrong with any of them and each has the digest that the object store wants.
+pub(super) fn check(files: Vec<NewFile>, kind: ChecksumKind) -> Result<Vec<File>> {
     if files.is_empty() || files.len() > MAX_ANNOUNCED {
         let message = format!("has {} files: announce 1 to {MAX_ANNOUNCED} at a time", files.len());
         return Err(Error::field("files", message));
@@ -30,14 +31,10 @@ pub(super) fn check(files: Vec<NewFile>) -> Result<Vec<File>> {
         if !seen.insert(file.path.as_str()) {
             errors.add(at("path"), format!("`{}` is named twice", file.path));
         }
-        if !is_hex(&file.sha256, 64) {
-            errors.add(at("sha256"), "must be a SHA-256 as 64 hexadecimal digits");
-        }
-        if file.md5.as_deref().is_some_and(|text| !is_hex(text, 32)) {
-            errors.add(at("md5"), "must be an MD5 as 32 hexadecimal digits");
-        }
+        check_digest(ChecksumKind::Sha256, Some(&file.sha256), at("sha256"), &mut errors);
+        check_digest(ChecksumKind::Md5, file.md5.as_ref(), at("md5"), &mut errors);
         if (0..=MAX_FILE_BYTES).contains(&file.size) {
-            check_parts(file, &at, &mut errors);
+            check_parts(file, kind, &at, &mut errors);
         } else {
             errors.add(at("size"), format!("{} is not from 0 to {MAX_FILE_BYTES} bytes", file.size));
         }
@@ -46,12 +43,26 @@ pub(super) fn check(files: Vec<NewFile>) -> Result<Vec<File>> {
     Ok(files.into_iter().map(row).collect())
 }
 
-fn check_parts(file: &NewFile, at: &impl Fn(&str) -> String, errors: &mut FieldErrors) {
+fn check_digest(kind: ChecksumKind, text: Option<&String>, at: String, errors: &mut FieldErrors) {
+    if text.is_some_and(|text| !is_hex(text, kind.digits())) {
+        errors.add(at, format!("must be {} as {} hexadecimal digits", an(kind), kind.digits()));
+    }
+}
+
+const fn an(kind: ChecksumKind) -> &'static str {
+    match kind {
+        ChecksumKind::Md5 => "an MD5",
+        ChecksumKind::Sha256 => "a SHA-256",
+    }
+}
+
+fn check_parts(file: &NewFile, kind: ChecksumKind, at: &impl Fn(&str) -> String, errors: &mut FieldErrors) {
+    let missing = |what: &str| format!("is needed for {what}: the objects of this server are bound by it");
     if file.size <= WHOLE_BYTES {
         if !file.parts.is_empty() {
             errors.add(at("parts"), format!("a file of up to {WHOLE_BYTES} bytes goes as a whole"));
-        } else if file.md5.is_none() {
-            errors.add(at("md5"), "is needed for a file that goes as a whole");
+        } else if kind == ChecksumKind::Md5 && file.md5.is_none() {
+            errors.add(at("md5"), missing("a file that goes as a whole"));
         }
         return;
     }
@@ -67,8 +78,13 @@ fn check_parts(file: &NewFile, at: &impl Fn(&str) -> String, errors: &mut FieldE
         return;
     }
     for (number, part) in file.parts.iter().enumerate() {
-        if !is_hex(&part.md5, 32) {
-            errors.add(at(&format!("parts.{number}.md5")), "must be an MD5 as 32 hexadecimal digits");
+        for (own, text) in [(ChecksumKind::Md5, &part.md5), (ChecksumKind::Sha256, &part.sha256)] {
+            let at = at(&format!("parts.{number}.{}", own.word()));
+            if own == kind && text.is_none() {
+                errors.add(at, missing("a part"));
+            } else {
+                check_digest(own, text.as_ref(), at, errors);
+            }
         }
         if part.etag.as_deref().is_some_and(|etag| !is_etag(etag)) {
             errors.add(
@@ -89,26 +105,68 @@ fn is_hex(text: &str, length: usize) -> bool {
 }
 
 fn row(file: NewFile) -> File {
-    let part = |part: super::NewPart| Part { md5: part.md5.to_ascii_lowercase(), etag: part.etag };
+    let lower = |text: Option<String>| text.map(|text| text.to_ascii_lowercase());
+    let part =
+        |part: super::NewPart| Part { md5: lower(part.md5), sha256: lower(part.sha256), etag: part.etag };
     File {
         path: file.path,
         size: file.size,
         sha256: file.sha256.to_ascii_lowercase(),
-        md5: file.md5.map(|md5| md5.to_ascii_lowercase()),
+        md5: lower(file.md5),
         parts: file.parts.into_iter().map(part).collect(),
         upload: None,
     }
 }
 
-/// The bytes of a hex MD5.
-pub(super) fn md5(text: &str) -> Result<[u8; 16]> {
-    let mut bytes = [0; 16];
-    if !is_hex(text, 32) {
-        return Err(Error::Internal(format!("`{text}` was stored as an MD5")));
+/// The digest that binds the bytes in the object store.
+pub(super) fn checksum(
+    kind: ChecksumKind,
+    md5: Option<&String>,
+    sha256: Option<&String>,
+) -> Result<Checksum> {
+    let text = match kind {
+        ChecksumKind::Md5 => md5,
+        ChecksumKind::Sha256 => sha256,
+    };
+    let text = text.map_or("", String::as_str);
+    Checksum::from_hex(kind, text)
+        .ok_or_else(|| Error::Internal(format!("`{text}` was stored as {}", an(kind))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::NewPart, *};
+
+    fn wrong(kind: ChecksumKind, file: NewFile) -> String {
+        match check(vec![file], kind) {
+            Err(Error::Invalid { fields }) => fields.to_string(),
+            other => panic!("{other:?}"),
+        }
     }
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        let digits = text.get(2 * at..2 * at + 2).unwrap_or_default();
-        *byte = u8::from_str_radix(digits, 16).map_err(|error| Error::Internal(error.to_string()))?;
+
+    #[test]
+    fn what_binds_the_bytes_must_be_said_whichever_it_is() {
+        let small = NewFile { path: "a".into(), size: 5, sha256: "a".repeat(64), ..NewFile::default() };
+        assert_eq!(check(vec![small.clone()], ChecksumKind::Sha256).unwrap().len(), 1);
+        let said = wrong(ChecksumKind::Md5, small.clone());
+        assert!(said.contains("files.0.md5") && said.contains("is needed"), "{said}");
+        let both = NewFile { md5: Some("b".repeat(32)), ..small.clone() };
+        assert_eq!(check(vec![both], ChecksumKind::Md5).unwrap().len(), 1);
+
+        let size = WHOLE_BYTES + 1;
+        let bound = |md5: &str, sha256: &str| {
+            let text = |digits: &str| (!digits.is_empty()).then(|| digits.to_owned());
+            let part = |(_, size)| NewPart { size, md5: text(md5), sha256: text(sha256), etag: None };
+            NewFile { size, parts: parts(size).map(part).collect(), ..small.clone() }
+        };
+        let (md5, sha256) = ("b".repeat(32), "c".repeat(64));
+        assert_eq!(check(vec![bound(&md5, "")], ChecksumKind::Md5).unwrap()[0].md5, None);
+        assert!(check(vec![bound("", &sha256)], ChecksumKind::Sha256).is_ok());
+        let said = wrong(ChecksumKind::Sha256, bound(&md5, ""));
+        assert!(said.contains("files.0.parts.0.sha256") && said.contains("is needed"), "{said}");
+        let said = wrong(ChecksumKind::Md5, bound("", &sha256));
+        assert!(said.contains("files.0.parts.2.md5") && said.contains("is needed"), "{said}");
+        let said = wrong(ChecksumKind::Sha256, bound("x", &sha256));
+        assert!(said.contains("files.0.parts.1.md5") && said.contains("32 hexadecimal digits"), "{said}");
     }
-    Ok(bytes)
 }

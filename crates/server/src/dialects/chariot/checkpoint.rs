@@ -1,19 +1,23 @@
-//! Checkpoints, as Chariot's clients list them. Their files are had from our own API.
+//! Checkpoints, as Chariot's clients list them and make models of them. Their files are had from our own API.
 
-use axum::extract::State;
-use runyard_domain::{FieldErrors, filter::parse_time};
+use axum::{Json, extract::State, http::StatusCode};
+use runyard_domain::{FieldErrors, FileSetId, filter::parse_time};
 use runyard_engine::{
     self as engine,
     file_set::{FileSet, Filter, Kind, Status},
+    model::checkpoint::NewCheckpointModel,
 };
+use runyard_wire::Data;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
-use super::{Answer, data, ids, projects, select, settings::Time};
+use super::{Answer, data, ids, projects, run::Created, select, settings::Time};
 use crate::{
-    app::App,
+    app::{App, Id},
     auth::Caller,
+    body::Valid,
+    error::Problem,
     query::{self, Lenient, sort_by_creation},
 };
 
@@ -105,6 +109,33 @@ pub(super) async fn list(
     };
     let sets = engine::file_set::list(&app.engine, &actor, filter).await?;
     select::show(sets.into_iter().map(|set| show(&app, set)), fields.as_ref())
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(super) struct CreateModelRequest {
+    name: String,
+    version: String,
+    summary: String,
+    project_id: Option<String>,
+}
+
+/// Answers the id of the version: a model of Chariot's is one version of a name.
+pub(super) async fn create_model(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Id(id): Id<FileSetId>,
+    Valid(new): Valid<CreateModelRequest>,
+) -> Result<(StatusCode, Json<Data<Created>>), Problem> {
+    let new = NewCheckpointModel {
+        name: new.name,
+        version: new.version,
+        summary: new.summary,
+        project: new.project_id,
+    };
+    let create =
+        move |engine| async move { engine::model::checkpoint::create(&engine, &actor, id, new).await };
+    let id = app.command(create).await?.id.to_string();
+    Ok((app.chariot.created(), Json(Data { data: Created { id } })))
 }
 
 fn status(word: &str) -> Result<Status, String> {

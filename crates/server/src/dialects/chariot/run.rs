@@ -110,7 +110,7 @@ pub(super) struct RestartRunRequest {
 
 #[derive(Serialize)]
 pub(super) struct Created {
-    id: String,
+    pub(super) id: String,
 }
 
 #[derive(Deserialize, IntoParams)]

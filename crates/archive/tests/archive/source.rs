@@ -12,6 +12,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use crate::support::{each_refused, hostile, zstd_decode, zstd_encode};
 use proptest::prelude::*;
 use runyard_archive::{Extracted, Limits, PackOptions, Packed, extract, extract::Error, pack};
 use tempfile::TempDir;
@@ -135,67 +136,9 @@ proptest! {
     }
 }
 
-fn zstd_decode(bytes: &[u8]) -> Vec<u8> {
-    zstd::decode_all(bytes).unwrap()
-}
-
-fn zstd_encode(bytes: &[u8]) -> Vec<u8> {
-    zstd::encode_all(bytes, 1).unwrap()
-}
-
-/// Name, kind, and content or target.
-type HostileEntry = (&'static str, tar::EntryType, &'static str);
-
-/// An archive with entries exactly as given, names unchecked.
-fn hostile(entries: &[HostileEntry]) -> Vec<u8> {
-    let mut tar = Vec::new();
-    for (name, kind, content_or_target) in entries {
-        let is_file = *kind == tar::EntryType::Regular;
-        let mut header = tar::Header::new_gnu();
-        header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
-        header.set_entry_type(*kind);
-        header.set_mode(0o4755);
-        header.set_size(if is_file { content_or_target.len() as u64 } else { 0 });
-        if !is_file && !content_or_target.is_empty() {
-            header.set_link_name_literal(content_or_target.as_bytes()).unwrap();
-        }
-        header.set_cksum();
-        tar.extend_from_slice(header.as_bytes());
-        if is_file {
-            tar.extend_from_slice(content_or_target.as_bytes());
-            tar.resize(tar.len().next_multiple_of(512), 0);
-        }
-    }
-    tar.resize(tar.len() + 1024, 0);
-    zstd_encode(&tar)
-}
-
 #[test]
 fn hostile_archives_are_refused_and_touch_nothing_outside() {
-    use tar::EntryType as T;
-    let cases: &[(&[HostileEntry], &str)] = &[
-        (&[("/etc/x", T::Regular, "x")], "not a path inside"),
-        (&[("../x", T::Regular, "x")], "not a path inside"),
-        (&[("a/../../x", T::Regular, "x")], "not a path inside"),
-        (&[("..", T::Directory, "")], "not a path inside"),
-        (&[("l", T::Symlink, "/etc")], "leads out"),
-        (&[("l", T::Symlink, "../victim")], "leads out"),
-        (&[("a/up", T::Symlink, ".."), ("l", T::Symlink, "a/up/../victim")], "leads out"),
-        (&[("l", T::Symlink, ".."), ("l/victim", T::Regular, "x")], "leads out"),
-        (&[("l", T::Symlink, "d"), ("l/x", T::Regular, "x")], "twice"),
-        (&[("l", T::Symlink, "a"), ("l", T::Symlink, "b")], "twice"),
-        (&[("x", T::Regular, "1"), ("x", T::Regular, "2")], "twice"),
-        (&[("x", T::Regular, "1"), ("x/y", T::Regular, "2")], "twice"),
-        (&[("h", T::Link, "../victim")], "not a path inside"),
-        (&[("h", T::Link, "missing")], "leads out"),
-        (&[("l", T::Symlink, "../victim"), ("h", T::Link, "l")], "leads out"),
-        (&[("null", T::Char, "")], "a device"),
-        (&[("disk", T::Block, "")], "a device"),
-        (&[("pipe", T::Fifo, "")], "a named pipe"),
-        (&[("odd", T::new(b'Z'), "")], "unknown kind"),
-        (&[("", T::Regular, "x")], "not a path inside"),
-    ];
-    for (entries, word) in cases {
+    each_refused(|entries, word| {
         let base = TempDir::new().unwrap();
         let victim = base.path().join("victim");
         fs::write(&victim, "untouched").unwrap();
@@ -204,7 +147,7 @@ fn hostile_archives_are_refused_and_touch_nothing_outside() {
         assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
         let names: Vec<_> = fs::read_dir(base.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names.len(), 2, "{entries:?} left {names:?}");
-    }
+    });
 }
 
 #[test]

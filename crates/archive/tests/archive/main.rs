@@ -1,0 +1,6 @@
+//! The crate as its users see it.
+
+mod foreign;
+mod model;
+mod source;
+mod support;

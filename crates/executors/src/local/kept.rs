@@ -1,0 +1,95 @@
+//! What jobs leave on this machine: their folders, and the virtual environments that they share. Lists all of it, and deletes
+//! an environment that no job uses. What a runner still needs is never touched.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+use runyard_domain::{
+    JobId, Millis,
+    job::{environments, folder},
+};
+
+use super::{folder as job_folder, process};
+use crate::{Kept, Leftover};
+
+/// The folders of jobs; one whose runner has something to deliver is in use.
+pub(super) fn jobs(jobs: &Path) -> io::Result<Vec<Kept>> {
+    let mut found = Vec::new();
+    for (path, name) in folders(jobs)? {
+        let Ok(job) = name.parse::<JobId>() else { continue };
+        let delivered = changed(&path.join(folder::DELIVERED))?;
+        let in_use = delivered.is_none() || process::is_locked(&path)?;
+        let Some(since) = delivered.map_or_else(|| changed(&path), |at| Ok(Some(at)))? else { continue };
+        found.push(Kept { what: Leftover::Job(job), since, in_use });
+    }
+    Ok(found)
+}
+
+/// The virtual environments.
+pub(super) fn environments(cache: &Path) -> io::Result<Vec<Kept>> {
+    let mut found = Vec::new();
+    for (path, name) in folders(&cache.join(environments::FOLDER))? {
+        let used = changed(&path.join(environments::COMPLETE))?;
+        let Some(since) = used.map_or_else(|| changed(&path), |at| Ok(Some(at)))? else { continue };
+        let in_use = match File::open(lock_of(&path)) {
+            Ok(lock) => process::is_held(&lock)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        found.push(Kept { what: Leftover::Environment(name), since, in_use });
+    }
+    Ok(found)
+}
+
+/// Where an environment is.
+pub(super) fn environment(cache: &Path, name: &str) -> PathBuf {
+    // A name as it was listed: one segment.
+    let name = Path::new(name).file_name().unwrap_or_default();
+    cache.join(environments::FOLDER).join(name)
+}
+
+/// Deletes an environment; `None`: a job uses it, or makes it now.
+pub(super) fn delete_environment(path: &Path) -> io::Result<Option<i64>> {
+    let Some(_lock) = process::lock(&lock_of(path))? else { return Ok(None) };
+    // First of all, so that what a crash leaves is never used.
+    match fs::remove_file(path.join(environments::COMPLETE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // The file of the lock stays: somebody may wait for it.
+    job_folder::delete(path).map(Some)
+}
+
+fn lock_of(environment: &Path) -> PathBuf {
+    environment.with_extension(environments::LOCK)
+}
+
+/// Folders in a folder, by path and name.
+fn folders(parent: &Path) -> io::Result<Vec<(PathBuf, String)>> {
+    let entries = match fs::read_dir(parent) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if let (true, Ok(name)) = (entry.file_type()?.is_dir(), entry.file_name().into_string()) {
+            found.push((entry.path(), name));
+        }
+    }
+    Ok(found)
+}
+
+/// When a file was changed last; `None`: there is none.
+fn changed(path: &Path) -> io::Result<Option<Millis>> {
+    let modified = match fs::symlink_metadata(path).and_then(|metadata| metadata.modified()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        modified => modified?,
+    };
+    let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(Some(Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))))
+}

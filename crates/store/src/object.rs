@@ -1,0 +1,52 @@
+//! Which objects the rows refer to: what a backup has to hold.
+
+use runyard_domain::ModelVersionId;
+
+use crate::{
+    db::{Error, Row, Tx},
+    params,
+};
+
+/// Hands digest and size of every source to `each`.
+pub fn sources<E: From<Error>>(
+    tx: &mut Tx,
+    mut each: impl FnMut(String, i64) -> Result<(), E>,
+) -> Result<(), E> {
+    tx.query_each("SELECT digest, size FROM sources ORDER BY digest", &[], |row| pair(&row, &mut each))
+}
+
+/// Hands key and size of every file of complete checkpoints and artifacts to `each`.
+pub fn files<E: From<Error>>(
+    tx: &mut Tx,
+    mut each: impl FnMut(String, i64) -> Result<(), E>,
+) -> Result<(), E> {
+    tx.query_each(
+        "SELECT s.key_prefix || f.path, f.size FROM file_sets s JOIN files f ON f.file_set_id = s.id
+          WHERE s.status = 'complete'",
+        &[],
+        |row| pair(&row, &mut each),
+    )
+}
+
+/// Hands key and size of the archive of every available version of a model to `each`.
+pub fn archives<E: From<Error>>(
+    tx: &mut Tx,
+    mut each: impl FnMut(String, i64) -> Result<(), E>,
+) -> Result<(), E> {
+    tx.query_each(
+        "SELECT object_key, archive_size FROM model_versions
+          WHERE state = 'available' AND archive_size IS NOT NULL ORDER BY id",
+        &[],
+        |row| pair(&row, &mut each),
+    )
+}
+
+/// Whether this key is where a version of a model has its bytes, or belongs to the version `id` while it is not available.
+pub fn is_archive(tx: &mut Tx, key: &str, id: ModelVersionId) -> Result<bool, Error> {
+    let sql = "SELECT 1 FROM model_versions WHERE id = $2 AND (object_key = $1 OR state = 'created')";
+    Ok(tx.query_opt(sql, params![key, id])?.is_some())
+}
+
+fn pair<E: From<Error>>(row: &Row, each: &mut impl FnMut(String, i64) -> Result<(), E>) -> Result<(), E> {
+    each(row.get(0)?, row.get(1)?)
+}

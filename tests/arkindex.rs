@@ -1,0 +1,13 @@
+//! Arkindex's workers from PyPI, unmodified, against the real binary: three generations of arkindex-base-worker, each with
+//! the client that it brings.
+
+#[path = "arkindex/clients.rs"]
+mod clients;
+#[path = "arkindex/job.rs"]
+mod job;
+#[path = "arkindex/publishing.rs"]
+mod publishing;
+#[path = "arkindex/refusals.rs"]
+mod refusals;
+#[path = "arkindex/site.rs"]
+mod site;
