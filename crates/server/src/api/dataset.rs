@@ -332,7 +332,7 @@ pub(super) async fn archive(
 ) -> Result<Response, Problem> {
     let signed = engine::dataset::archive(&app.engine, &actor, id).await?;
     let headers = [
-        (header::LOCATION, file::reference(&app, signed.url)),
+        (header::LOCATION, crate::object::reference(&app, signed.url)),
         (header::CACHE_CONTROL, "no-store".to_owned()),
     ];
     Ok((StatusCode::FOUND, headers).into_response())
