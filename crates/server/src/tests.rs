@@ -12,6 +12,7 @@ mod runs;
 mod series;
 mod serve;
 mod stream;
+mod worker_runs;
 
 use axum::{
     Router,

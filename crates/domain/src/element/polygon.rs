@@ -1,8 +1,8 @@
 //! Polygons: where on its image an element is. Never closes, turns or repairs what was given: it only rounds.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::FieldErrors;
 
@@ -16,9 +16,42 @@ pub struct Polygon(pub Vec<[i64; 2]>);
 
 impl<'de> Deserialize<'de> for Polygon {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Beyond i64 a float becomes its end: the check finds it out of every image.
-        let points = Vec::<[f64; 2]>::deserialize(deserializer)?;
-        Ok(Self(points.into_iter().map(|[x, y]| [x.round() as i64, y.round() as i64]).collect()))
+        let points = Vec::<Point>::deserialize(deserializer)?;
+        Ok(Self(points.into_iter().map(|point| point.0).collect()))
+    }
+}
+
+struct Point([i64; 2]);
+
+impl<'de> Deserialize<'de> for Point {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Coordinates)
+    }
+}
+
+/// Reads `[x, y]`.
+struct Coordinates;
+
+impl<'de> de::Visitor<'de> for Coordinates {
+    type Value = Point;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a point [x, y]")
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Point, A::Error> {
+        let (mut point, mut count) = ([0; 2], 0);
+        while let Some(coordinate) = seq.next_element::<f64>()? {
+            if let Some(place) = point.get_mut(count) {
+                // Beyond i64 a float becomes its end: the check finds it out of every image.
+                *place = coordinate.round() as i64;
+            }
+            count += 1;
+        }
+        if count == 2 {
+            return Ok(Point(point));
+        }
+        Err(de::Error::custom(format_args!("has {count} coordinates: a point is [x, y]")))
     }
 }
 

@@ -115,7 +115,7 @@ async fn what_is_wrong_with_elements_is_said_with_its_place() {
         (
             json!({"type": "page", "name": "x", "polygon": [[1, 2, 3]]}),
             "polygon.0",
-            "expected an array of length 2",
+            "has 3 coordinates: a point is [x, y]",
         ),
         (json!({"type": "page", "name": "x", "polygon": [[1, 1], [2, 2]]}), "polygon", "at least 3"),
         (json!({"type": "page", "name": "x", "polygon": "all"}), "polygon", "array"),
