@@ -21,7 +21,7 @@ use runyard_wire::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{Answer, data, file};
+use super::{Answer, data};
 use crate::{
     app::{App, Id},
     auth::Caller,
