@@ -1,6 +1,7 @@
 //! Measures the product from outside, on the release binary, and prints one table: target, measured, what stands beside it.
 //! Not tests: nothing fails for being slow. `scripts/bench` builds and prepares what this needs.
 
+mod elements;
 mod figures;
 mod ingest;
 mod latency;
@@ -20,7 +21,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 const USAGE: &str =
     "usage: runyard-benches --runyard BINARY --work FOLDER [--postgres URL] [--python PYTHON --peer SCRIPT]
-    [--runs N] [--only start,latency,throughput,list,ingest]";
+    [--runs N] [--elements N] [--only start,latency,throughput,list,ingest,elements]";
 
 /// What is measured, and with what.
 struct Settings {
@@ -34,6 +35,8 @@ struct Settings {
     peer: Option<(PathBuf, PathBuf)>,
     /// Runs in the long list.
     runs: u64,
+    /// Elements in the large corpus.
+    elements: u64,
     /// Parts to measure; empty: all.
     only: Vec<String>,
 }
@@ -41,7 +44,7 @@ struct Settings {
 impl Settings {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
         let (mut runyard, mut work, mut postgres, mut python, mut peer) = (None, None, None, None, None);
-        let (mut runs, mut only) = (1_000_000, Vec::new());
+        let (mut runs, mut elements, mut only) = (1_000_000, 1_000_000, Vec::new());
         while let Some(name) = args.next() {
             let value = args.next().ok_or(USAGE)?;
             match name.as_str() {
@@ -51,6 +54,7 @@ impl Settings {
                 "--python" => python = Some(PathBuf::from(value)),
                 "--peer" => peer = Some(PathBuf::from(value)),
                 "--runs" => runs = value.parse()?,
+                "--elements" => elements = value.parse()?,
                 "--only" => only = value.split(',').map(str::to_owned).collect(),
                 _ => return Err(USAGE.into()),
             }
@@ -61,6 +65,7 @@ impl Settings {
             postgres,
             peer: python.zip(peer),
             runs,
+            elements,
             only,
         })
     }
@@ -98,6 +103,9 @@ fn measure(settings: &Settings) -> Result<Table> {
     }
     if settings.wants("throughput") {
         runtime.block_on(throughput::measure(settings, &mut table))?;
+    }
+    if settings.wants("elements") {
+        runtime.block_on(elements::measure(settings, &mut table))?;
     }
     if settings.wants("ingest") {
         runtime.block_on(ingest::measure(settings, &mut table))?;

@@ -65,10 +65,19 @@ impl Server {
 
     /// Resident memory, in bytes.
     pub(crate) fn resident(&self) -> Result<u64> {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, what: &str) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix("kB")).ok_or("the kernel says no VmRSS")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(what));
+        let kib = line.and_then(|line| line.trim().strip_suffix("kB")).ok_or("the kernel does not say it")?;
         Ok(kib.trim().parse::<u64>()? * 1024)
+    }
+
+    /// The most memory that was resident at once, in bytes.
+    pub(crate) fn resident_peak(&self) -> Result<u64> {
+        self.memory("VmHWM:")
     }
 
     /// Ends it as an operator does.
