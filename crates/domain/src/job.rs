@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{JobId, ProjectId, RunId},
+    id::{JobId, ProjectId, RunId, WorkerRunId},
     resources::Resources,
     time::Millis,
+    worker_run::WorkerType,
 };
 
 /// Names inside a job's folder.
@@ -100,6 +101,25 @@ pub struct JobSpec {
     pub grace_ms: i64,
     /// Folder for what is shared between jobs (virtual environments).
     pub cache_dir: String,
+    /// Of a job that works through elements.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<WorkerJob>,
+}
+
+/// What a job that works through elements is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerJob {
+    /// The worker run.
+    pub worker_run_id: WorkerRunId,
+    /// Processes of the program.
+    pub processes: i64,
+    /// Elements that each claims at once.
+    pub batch: i64,
+    /// How long one that is not heard of keeps its elements, in milliseconds.
+    pub lease_ms: i64,
+    /// What the program is written against.
+    #[serde(default)]
+    pub worker_type: WorkerType,
 }
 
 /// A stop for a running program: SIGTERM now, SIGKILL at the deadline.

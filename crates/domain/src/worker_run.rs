@@ -150,6 +150,17 @@ impl Selection {
     }
 }
 
+/// What a worker is written against: what a process is told in its environment depends on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkerType {
+    /// Our own API.
+    #[default]
+    Runyard,
+    /// Arkindex's packages.
+    Arkindex,
+}
+
 /// The section `worker` in the spec of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -173,6 +184,9 @@ pub struct WorkerSpec {
     /// How often an element may be lost by its worker until it is set aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<i64>,
+    /// What it is written against; absent: our own API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_type: Option<WorkerType>,
 }
 
 impl WorkerSpec {

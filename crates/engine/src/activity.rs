@@ -78,6 +78,20 @@ pub async fn release(
     .await
 }
 
+/// The holder died: what it had is free at once, and it counts against the elements. Answers how many it had.
+pub async fn lose(engine: &Engine, actor: &Actor, id: WorkerRunId, holder: String) -> Result<i64> {
+    check_lease(&holder, None)?;
+    change(engine, actor, id, move |tx, ledger, now| {
+        let reason = rules::set_aside_reason(ledger.max_attempts);
+        let died = (ledger.max_attempts, reason.as_str());
+        let lost = store::activity::lose_of(tx, ledger.id, &holder, died, now)?;
+        ledger.counts.moved(State::Started, State::Queued, lost.queued);
+        ledger.counts.moved(State::Started, State::Error, lost.set_aside);
+        Ok(lost.queued + lost.set_aside)
+    })
+    .await
+}
+
 /// Puts elements that ended like this (`None`: all of them) back to the queue; answers how many. `reset`: how often a worker lost
 /// them before is forgotten. What they left stays until they are done again.
 pub async fn retry(

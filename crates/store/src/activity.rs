@@ -1,6 +1,8 @@
 //! Activities: one row per element of a worker run. What may follow what is `domain::activity::apply`; here the same is done to
 //! many rows at once. Callers hold the worker run's ledger and keep its counts.
 
+use std::collections::BTreeSet;
+
 use runyard_domain::{
     ElementId, Millis, WorkerRunId,
     activity::{Activity, Counts, Lease, Outcome, State},
@@ -207,7 +209,29 @@ pub fn lose(
     now: Millis,
 ) -> Result<Lost, Error> {
     let (from, to) = (format!("{prefix}/"), format!("{prefix}0"));
-    let held = "worker_run_id = $1 AND state = 'started' AND holder >= $2 AND holder < $3";
+    lose_held(tx, run, "holder >= $2 AND holder < $3", (&from, &to), died, now)
+}
+
+/// The same with one holder that died.
+pub fn lose_of(
+    tx: &mut Tx,
+    run: WorkerRunId,
+    holder: &str,
+    died: (i64, &str),
+    now: Millis,
+) -> Result<Lost, Error> {
+    lose_held(tx, run, "holder >= $2 AND holder <= $3", (holder, holder), Some(died), now)
+}
+
+fn lose_held(
+    tx: &mut Tx,
+    run: WorkerRunId,
+    holders: &str,
+    (from, to): (&str, &str),
+    died: Option<(i64, &str)>,
+    now: Millis,
+) -> Result<Lost, Error> {
+    let held = format!("worker_run_id = $1 AND state = 'started' AND {holders}");
     let mut lost = Lost::default();
     if let Some((max_attempts, reason)) = died {
         let sql = format!(
@@ -215,14 +239,14 @@ pub fn lose(
                                    lease_until = NULL, error = $5, updated_at = $4
               WHERE {held} AND lost + 1 >= $6"
         );
-        let values = params![run, from.as_str(), to.as_str(), now, reason, max_attempts];
+        let values = params![run, from, to, now, reason, max_attempts];
         lost.set_aside = tx.execute(&sql, values)? as i64;
     }
     let sql = format!(
         "UPDATE activities SET state = 'queued', lost = lost + $5, holder = NULL, lease_until = NULL, updated_at = $4
           WHERE {held}"
     );
-    lost.queued = tx.execute(&sql, params![run, from.as_str(), to.as_str(), now, died.is_some()])? as i64;
+    lost.queued = tx.execute(&sql, params![run, from, to, now, died.is_some()])? as i64;
     Ok(lost)
 }
 
@@ -270,11 +294,12 @@ pub fn list(tx: &mut Tx, run: WorkerRunId, filter: &Filter) -> Result<Vec<Listed
         .collect()
 }
 
+/// The query behind [`list`]. Of several states each is a range of the index, walked side by side: together they would be
+/// looked for in all rows.
 pub(crate) fn list_query(tx: &Tx, run: WorkerRunId, filter: &Filter) -> (String, Vec<Value>) {
     let dialect = tx.dialect();
     let mut conditions = Conditions::default();
     conditions.equal("a.worker_run_id", run);
-    conditions.any_of(dialect, "a.state", filter.states.iter().map(|state| state.word()));
     conditions.any_of(dialect, "a.element_id", filter.elements.iter().copied());
     conditions.any_of(dialect, "e.type", &filter.types);
     conditions.ilike_any(dialect, "e.name", &filter.name_ilikes);
@@ -283,12 +308,31 @@ pub(crate) fn list_query(tx: &Tx, run: WorkerRunId, filter: &Filter) -> (String,
         conditions.and(format!("a.element_id > {place}"));
     }
     let limit = conditions.bind(filter.limit);
-    let sql = format!(
-        "SELECT a.element_id, a.state, a.attempt, a.lost, a.holder, a.lease_until, a.error, a.updated_at, e.type, e.name
-           FROM activities a LEFT JOIN elements e ON e.id = a.element_id{}
-          ORDER BY a.element_id LIMIT {limit}",
-        conditions.clause()
-    );
+    let walk = |state: Option<State>| {
+        let mut walk = conditions.clone();
+        walk.and(state.map_or("1 = 1".to_owned(), |state| format!("a.state = '{}'", state.word())));
+        format!(
+            "SELECT a.element_id, a.state, a.attempt, a.lost, a.holder, a.lease_until, a.error, a.updated_at,
+                    e.type, e.name
+               FROM activities a LEFT JOIN elements e ON e.id = a.element_id{}
+              ORDER BY a.element_id LIMIT {limit}",
+            walk.clause()
+        )
+    };
+    let states: BTreeSet<State> = filter.states.iter().copied().collect();
+    let walks: Vec<String> = if states.is_empty() || states.len() == State::ALL.len() {
+        vec![walk(None)]
+    } else {
+        states.into_iter().map(|state| walk(Some(state))).collect()
+    };
+    let sql = match walks.as_slice() {
+        [one] => one.clone(),
+        several => {
+            let parts = several.iter().enumerate().map(|(n, walk)| format!("SELECT * FROM ({walk}) w{n}"));
+            let all = parts.collect::<Vec<_>>().join(" UNION ALL ");
+            format!("SELECT * FROM ({all}) merged ORDER BY element_id LIMIT {limit}")
+        }
+    };
     (sql, conditions.values().to_vec())
 }
 

@@ -122,6 +122,10 @@ pub struct Release {
     /// Which; absent: all that it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elements: Option<Vec<String>>,
+    /// It has died: that counts against all that it holds, and those that were lost too often are set aside.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub died: bool,
 }
 
 /// Commits what workers found: state and results of each element in one transaction, all or nothing where an item is invalid.

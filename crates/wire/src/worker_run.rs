@@ -149,6 +149,8 @@ pub struct WorkerSpecSchema {
     lease_ms: Option<i64>,
     /// How often an element may be lost by its worker until it is set aside; absent: 3.
     max_attempts: Option<i64>,
+    /// What it is written against: `runyard` (when absent) or `arkindex`, which is told what Arkindex's packages ask for.
+    worker_type: Option<String>,
 }
 
 /// How [`Selection`] looks in the OpenAPI document: exactly one of the three.

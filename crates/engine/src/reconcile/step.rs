@@ -1,13 +1,11 @@
 //! The next step of one run: make its job, hand it over, note what was seen of it.
 
-use std::collections::BTreeMap;
-
 use runyard_domain::{
     JobId, Millis, RunId,
     activity::LEASE_MS as LEASE_MS_OF_ACTIVITIES,
-    job::{Exit, JobSpec, Reason},
+    job::{Exit, JobSpec, Reason, WorkerJob},
     run::{Cause, Job, Run, Status},
-    worker_run::{BATCH, holder},
+    worker_run::BATCH,
 };
 use runyard_executors::{self as executors, Observation};
 use runyard_store as store;
@@ -35,7 +33,7 @@ pub(super) fn hand(engine: &Engine, run: &Run, job: &Job) -> executors::Job {
         token: token::job_secret(engine, job.id),
         command: run.spec.command.clone(),
         source: run.spec.source.clone(),
-        env: environment(run, job),
+        env: run.spec.env.clone(),
         requirements: run.spec.requirements.clone(),
         config: run.config.clone(),
         resources: run.resources.clone(),
@@ -43,26 +41,23 @@ pub(super) fn hand(engine: &Engine, run: &Run, job: &Job) -> executors::Job {
         max_run_time_ms: run.spec.max_run_time_s.map(|limit| limit.saturating_mul(1000)),
         grace_ms: OWN_GRACE_MS,
         cache_dir: engine.options.cache_dir.display().to_string(),
+        worker: worker(run),
     };
     // Checked when the run was submitted or restarted.
     let demand = run.resources.demand().unwrap_or_default();
     executors::Job { spec, demand, priority: run.priority, created_at: run.created_at }
 }
 
-/// The run's own variables, and what a job of a worker run must know.
-fn environment(run: &Run, job: &Job) -> BTreeMap<String, String> {
-    let mut env = run.spec.env.clone();
-    if let Some(worker) = &run.spec.worker {
-        let own = [
-            ("RUNYARD_WORKER_RUN_ID", worker_run::of(run.id).to_string()),
-            ("RUNYARD_WORKER_HOLDER", holder(job.id, 0)),
-            ("RUNYARD_WORKER_BATCH", worker.batch.unwrap_or(BATCH).to_string()),
-            ("RUNYARD_WORKER_LEASE_MS", worker.lease_ms.unwrap_or(LEASE_MS_OF_ACTIVITIES).to_string()),
-            ("RUNYARD_WORKER_PROCESSES", worker.processes.unwrap_or(1).to_string()),
-        ];
-        env.extend(own.map(|(name, value)| (name.to_owned(), value)));
-    }
-    env
+/// What the job of a worker run must know.
+fn worker(run: &Run) -> Option<WorkerJob> {
+    let spec = run.spec.worker.as_ref()?;
+    Some(WorkerJob {
+        worker_run_id: worker_run::of(run.id),
+        processes: spec.processes.unwrap_or(1),
+        batch: spec.batch.unwrap_or(BATCH),
+        lease_ms: spec.lease_ms.unwrap_or(LEASE_MS_OF_ACTIVITIES),
+        worker_type: spec.worker_type.unwrap_or_default(),
+    })
 }
 
 /// Makes the job of a run that has none and hands it to the executor; answers the run as it is then.

@@ -91,6 +91,7 @@ fn job(n: u8, behaviour: &str) -> Arc<Job> {
         max_run_time_ms: None,
         grace_ms: 1000,
         cache_dir: "cache".into(),
+        worker: None,
     };
     Arc::new(Job { spec, demand: resources.demand().unwrap(), priority: 0, created_at })
 }

@@ -61,6 +61,7 @@ impl Bench {
             max_run_time_ms: None,
             grace_ms: 30_000,
             cache_dir: base.path().join("cache").to_str().unwrap().to_owned(),
+            worker: None,
         };
         fs::create_dir(base.path().join("job")).unwrap();
         Self { base, server, spec }

@@ -128,7 +128,7 @@ pub(super) async fn renew(
 
 /// Gives elements back
 ///
-/// Of one holder; answers how many are queued again.
+/// Of one holder; answers how many. It is no mark against them, unless the holder died.
 #[utoipa::path(post, path = "/worker_runs/{worker_run_id}/release", operation_id = "release_elements", tag = "activities",
     params(("worker_run_id" = String, Path, description = "Id of the worker run.")), request_body = Release,
     responses((status = 200, description = "How many came back.", body = Data<Changed>), Missing, BadBody, Refused))]
@@ -140,8 +140,15 @@ pub(super) async fn release(
     Valid(body): Valid<Release>,
 ) -> Answer<Changed> {
     let elements = elements(body.elements)?;
+    if body.died && elements.is_some() {
+        return Err(Problem::field("elements", "goes not with died: a holder that died loses all that it holds"));
+    }
     let release = move |engine| async move {
-        engine::activity::release(&engine, &actor, id, body.holder, elements).await
+        if body.died {
+            engine::activity::lose(&engine, &actor, id, body.holder).await
+        } else {
+            engine::activity::release(&engine, &actor, id, body.holder, elements).await
+        }
     };
     data(Changed { count: app.command(release).await? })
 }
