@@ -258,6 +258,9 @@ both! {
         assert_eq!((rows.len(), rows[1].element.as_ref()), (2, None), "a deleted element is still told");
         let next = Filter { id_after: Some(element(2)), ..failed.clone() };
         assert_eq!(db.read(move |tx| list(tx, run_id(1), &next)).await.unwrap().len(), 1);
+        let two = Filter { states: vec![State::Error, State::Queued], id_after: Some(element(1)), limit: 3, ..Filter::default() };
+        let two = db.read(move |tx| list(tx, run_id(1), &two)).await.unwrap();
+        assert_eq!(two.iter().map(|row| row.element_id).collect::<Vec<_>>(), [element(2), element(3), element(4)]);
         let pages = Filter { types: vec!["page".into()], name_ilikes: vec!["%4".into()], limit: 10, ..Filter::default() };
         let pages = db.read(move |tx| list(tx, run_id(1), &pages)).await.unwrap();
         assert_eq!(pages.iter().map(|row| row.element_id).collect::<Vec<_>>(), [element(4)]);
@@ -318,4 +321,27 @@ both! {
         assert_eq!(db.read(|tx| count(tx, run_id(2))).await.unwrap().queued, 3);
         assert!(!db.write(|tx| worker_run::delete(tx, run_id(1), Millis(9))).await.unwrap());
     }
+}
+
+#[test]
+fn pages_walk_an_index_and_never_all_rows() {
+    crate::testing::on_sqlite(async |db| {
+        db.read(|tx| {
+            let states = [vec![State::Error], vec![State::Error, State::Processed], vec![]];
+            for states in states {
+                // What several ranges found is put in order, a page of each.
+                let several = states.len() > 1;
+                let filter = Filter { states, id_after: Some(element(1)), limit: 10, ..Filter::default() };
+                let (sql, values) = list_query(tx, run_id(1), &filter);
+                for row in tx.query(&format!("EXPLAIN QUERY PLAN {sql}"), &values)? {
+                    let step: String = row.get(3)?;
+                    let sorts = step.contains("B-TREE FOR") && !several;
+                    assert!(!step.starts_with("SCAN a") && !sorts, "{step}: {sql}");
+                }
+            }
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+    });
 }
