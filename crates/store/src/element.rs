@@ -79,8 +79,67 @@ pub struct Patch {
     pub confidence: Option<Option<f64>>,
 }
 
+/// An element to write, borrowed from wherever it came from: imports are large.
+#[derive(Debug, Clone, Copy)]
+pub struct New<'a> {
+    /// Id.
+    pub id: ElementId,
+    /// Its corpus.
+    pub corpus_id: CorpusId,
+    /// Slug of its type.
+    pub of_type: &'a str,
+    /// Name.
+    pub name: &'a str,
+    /// Anything else.
+    pub payload: Option<&'a Map<String, Json>>,
+    /// The image that it is on.
+    pub image_id: Option<ImageId>,
+    /// Where on the image.
+    pub polygon: Option<&'a Polygon>,
+    /// Degrees, clockwise.
+    pub rotation_angle: i64,
+    /// Whether it is seen in a mirror.
+    pub mirrored: bool,
+    /// Of whoever found it.
+    pub confidence: Option<f64>,
+    /// Who made it.
+    pub worker_run_id: Option<WorkerRunId>,
+    /// The element under work when it was made.
+    pub root_element: Option<ElementId>,
+    /// Whether it has no parent.
+    pub top_level: bool,
+    /// When it was made.
+    pub created_at: Millis,
+}
+
+impl<'a> From<&'a Element> for New<'a> {
+    fn from(element: &'a Element) -> Self {
+        Self {
+            id: element.id,
+            corpus_id: element.corpus_id,
+            of_type: &element.of_type,
+            name: &element.name,
+            payload: element.payload.as_ref(),
+            image_id: element.image_id,
+            polygon: element.polygon.as_ref(),
+            rotation_angle: element.rotation_angle,
+            mirrored: element.mirrored,
+            confidence: element.confidence,
+            worker_run_id: element.worker_run_id,
+            root_element: element.root_element,
+            top_level: element.top_level,
+            created_at: element.created_at,
+        }
+    }
+}
+
 /// Writes new elements; parents are the caller's care. An id that is taken is a unique violation.
 pub fn insert_all(tx: &mut Tx, elements: &[Element]) -> Result<(), Error> {
+    insert_new(tx, elements.iter().map(New::from))
+}
+
+/// The same of borrowed ones: no more than some hundreds are copied at a time.
+pub fn insert_new<'a>(tx: &mut Tx, elements: impl Iterator<Item = New<'a>>) -> Result<(), Error> {
     let columns = [
         "id",
         "corpus_id",
@@ -97,22 +156,24 @@ pub fn insert_all(tx: &mut Tx, elements: &[Element]) -> Result<(), Error> {
         "top_level",
         "created_at",
     ];
-    for part in elements.chunks(1024) {
-        let rows = part.iter().map(row).collect::<Result<Vec<_>, Error>>()?;
+    let mut elements = elements.peekable();
+    while elements.peek().is_some() {
+        let part = elements.by_ref().take(512);
+        let rows = part.map(|element| row(&element)).collect::<Result<Vec<_>, Error>>()?;
         tx.insert_rows("elements", &columns, &rows, "")?;
     }
     Ok(())
 }
 
-fn row(element: &Element) -> Result<[Value; COLUMN_COUNT], Error> {
+fn row(element: &New<'_>) -> Result<[Value; COLUMN_COUNT], Error> {
     Ok([
         element.id.into(),
         element.corpus_id.into(),
-        Value::from(&element.of_type),
-        Value::from(&element.name),
-        json(element.payload.as_ref())?,
+        Value::from(element.of_type),
+        Value::from(element.name),
+        json(element.payload)?,
         element.image_id.into(),
-        json(element.polygon.as_ref())?,
+        json(element.polygon)?,
         element.rotation_angle.into(),
         element.mirrored.into(),
         element.confidence.into(),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use runyard_domain::{
-    CorpusId, ElementId, FieldErrors, Millis, WorkerRunId,
+    CorpusId, ElementId, FieldErrors, ImageId, Millis, WorkerRunId,
     element::{MAX_ELEMENTS, NewElement, Results},
     id::Series,
 };
@@ -186,26 +186,32 @@ fn write(tx: &mut Tx, corpus: &Corpus, checked: &Checked) -> Result<Made> {
     let parents = parents::resolve(tx, corpus, checked, &mut errors)?;
     // Wrong parents or images would only be said once more.
     errors.finish(())?;
-    let rows = rows(tx, corpus, checked, images, &parents)?;
-    let known = existing(tx, checked, &rows, &parents.of)?;
-    save(tx, checked, rows, &parents.of, &known, ids)
+    let places = places(tx, checked, images, &parents)?;
+    let known = existing(tx, corpus, checked, &places, &parents.of)?;
+    save(tx, corpus, checked, &places, &parents.of, &known, ids)
 }
 
-/// The rows of the request, each held against its image.
-fn rows(
+/// What of an element is known only in its corpus.
+struct Place {
+    image_id: Option<ImageId>,
+    /// The element under work above it.
+    root: Option<ElementId>,
+}
+
+/// Where the elements of the request are, each held against its image.
+fn places(
     tx: &mut Tx,
-    corpus: &Corpus,
     checked: &Checked,
     mut images: images::Images,
     parents: &parents::Parents,
-) -> Result<Vec<Element>> {
+) -> Result<Vec<Place>> {
     let mut errors = FieldErrors::default();
     let mut roots = HashMap::new();
-    let mut rows: Vec<Element> = Vec::with_capacity(checked.ids.len());
+    let mut places: Vec<Place> = Vec::with_capacity(checked.ids.len());
     for (index, new) in checked.batch.elements.iter().enumerate() {
         let image_id = match &new.image {
             Some(_) => images.of[index],
-            None if new.polygon.is_some() => parents.image(index, &rows),
+            None if new.polygon.is_some() => parents.image(index, |place| places[place].image_id),
             None => None,
         };
         let children = new.results.as_ref().filter(|results| !results.children.is_empty());
@@ -221,80 +227,65 @@ fn rows(
                 results.check(&format!("{path}.results"), Some(size), &mut errors);
             }
         }
-        let root = root(tx, checked.batch.worker_run, parents, index, &rows, &mut roots)?;
-        rows.push(row(corpus, checked, index, image_id, root, &parents.of[index]));
+        let root = root(tx, checked.batch.worker_run, parents, index, &places, &mut roots)?;
+        places.push(Place { image_id, root });
     }
-    Ok(errors.finish(rows)?)
-}
-
-fn row(
-    corpus: &Corpus,
-    checked: &Checked,
-    index: usize,
-    image_id: Option<runyard_domain::ImageId>,
-    root_element: Option<ElementId>,
-    parents: &[ElementId],
-) -> Element {
-    let new = &checked.batch.elements[index];
-    Element {
-        id: checked.ids[index],
-        corpus_id: corpus.id,
-        of_type: new.of_type.clone(),
-        name: new.name.clone(),
-        payload: new.payload.clone(),
-        image_id,
-        polygon: new.polygon.clone(),
-        rotation_angle: new.rotation_angle,
-        mirrored: new.mirrored,
-        confidence: new.confidence,
-        worker_run_id: checked.batch.worker_run,
-        root_element,
-        top_level: parents.is_empty(),
-        created_at: checked.now,
-    }
+    Ok(errors.finish(places)?)
 }
 
 /// Writes what is new.
 fn save(
     tx: &mut Tx,
+    corpus: &Corpus,
     checked: &Checked,
-    rows: Vec<Element>,
+    places: &[Place],
     parents: &[Vec<ElementId>],
     known: &HashMap<ElementId, Element>,
     ids: Series,
 ) -> Result<Made> {
-    let fresh = |id: &ElementId| !known.contains_key(id);
-    let links: Vec<link::Link> = checked
-        .ids
-        .iter()
-        .zip(parents)
-        .filter(|(id, _)| fresh(id))
-        .flat_map(|(id, parents)| parents.iter().map(|parent| (*parent, *id)))
+    let fresh = || (0..places.len()).filter(|index| !known.contains_key(&checked.ids[*index]));
+    let row = |index: usize| {
+        let new = &checked.batch.elements[index];
+        store::element::New {
+            id: checked.ids[index],
+            corpus_id: corpus.id,
+            of_type: &new.of_type,
+            name: &new.name,
+            payload: new.payload.as_ref(),
+            image_id: places[index].image_id,
+            polygon: new.polygon.as_ref(),
+            rotation_angle: new.rotation_angle,
+            mirrored: new.mirrored,
+            confidence: new.confidence,
+            worker_run_id: checked.batch.worker_run,
+            root_element: places[index].root,
+            top_level: parents[index].is_empty(),
+            created_at: checked.now,
+        }
+    };
+    store::element::insert_new(tx, fresh().map(row))?;
+    let links: Vec<link::Link> = fresh()
+        .flat_map(|index| parents[index].iter().map(move |parent| (*parent, checked.ids[index])))
         .collect();
-    let results: Vec<(Target, &Results)> = rows
-        .iter()
-        .zip(&checked.batch.elements)
-        .filter(|(row, _)| fresh(&row.id))
-        .filter_map(|(row, new)| Some((Target::from(row), new.results.as_ref()?)))
+    link::add_all(tx, &links, false)?;
+    let results: Vec<(Target, &Results)> = fresh()
+        .filter_map(|index| {
+            let (id, image_id) = (checked.ids[index], places[index].image_id);
+            let results = checked.batch.elements[index].results.as_ref()?;
+            Some((Target { id, corpus_id: corpus.id, image_id }, results))
+        })
         .collect();
     let mut writing = Writing { worker_run: checked.batch.worker_run, ids, now: checked.now };
-    let created = rows.len() - known.len();
-    if known.is_empty() {
-        store::element::insert_all(tx, &rows)?;
-    } else {
-        let new: Vec<Element> = rows.iter().filter(|row| fresh(&row.id)).cloned().collect();
-        store::element::insert_all(tx, &new)?;
-    }
-    link::add_all(tx, &links, false)?;
     store::element::result::write_all(tx, &mut writing, &results)?;
-    Ok(Made { ids: checked.ids.clone(), created })
+    Ok(Made { ids: checked.ids.clone(), created: places.len() - known.len() })
 }
 
 /// The elements of the request that are there already; one that is there and differs is wrong.
 fn existing(
     tx: &mut Tx,
+    corpus: &Corpus,
     checked: &Checked,
-    rows: &[Element],
+    places: &[Place],
     parents: &[Vec<ElementId>],
 ) -> Result<HashMap<ElementId, Element>> {
     let given: Vec<ElementId> = checked.batch.elements.iter().filter_map(|new| new.id).collect();
@@ -305,16 +296,20 @@ fn existing(
     let there: Vec<ElementId> = known.keys().copied().collect();
     let above = store::element::link::parents(tx, &there)?;
     let mut errors = FieldErrors::default();
-    for (index, row) in rows.iter().enumerate() {
-        let Some(old) = known.get(&row.id) else { continue };
+    for (index, new) in checked.batch.elements.iter().enumerate() {
+        let id = checked.ids[index];
+        let Some(old) = known.get(&id) else { continue };
         let mut wanted = parents[index].clone();
         wanted.sort_unstable();
-        let same_parents = above.get(&row.id).map_or(wanted.is_empty(), |old| *old == wanted);
-        let differs = differences(old, row, same_parents);
-        if !differs.is_empty() {
+        let same_parents = above.get(&id).map_or(wanted.is_empty(), |old| *old == wanted);
+        let differs = match old.corpus_id == corpus.id {
+            true => differences(old, new, places[index].image_id, same_parents),
+            // What another corpus has is not told.
+            false => vec!["its corpus"],
+        };
+        if !differs.is_empty() && errors.0.len() < NAMED {
             let message = format!(
-                "there is an element `{}` already, and it differs in {}: choose another id, or change that element",
-                row.id,
+                "there is an element `{id}` already, and it differs in {}: choose another id, or change that element",
                 differs.join(", ")
             );
             errors.add(format!("elements.{index}.id"), message);
@@ -323,16 +318,17 @@ fn existing(
     Ok(errors.finish(known)?)
 }
 
-fn differences(old: &Element, new: &Element, same_parents: bool) -> Vec<&'static str> {
-    if old.corpus_id != new.corpus_id {
-        // What another corpus has is not told.
-        return vec!["its corpus"];
-    }
+fn differences(
+    old: &Element,
+    new: &NewElement,
+    image_id: Option<ImageId>,
+    same_parents: bool,
+) -> Vec<&'static str> {
     let same = [
         ("type", old.of_type == new.of_type),
         ("name", old.name == new.name),
         ("parents", same_parents),
-        ("image", old.image_id == new.image_id),
+        ("image", old.image_id == image_id),
         ("polygon", old.polygon == new.polygon),
         ("rotation_angle", old.rotation_angle == new.rotation_angle),
         ("mirrored", old.mirrored == new.mirrored),
@@ -348,7 +344,7 @@ fn root(
     worker_run: Option<WorkerRunId>,
     parents: &parents::Parents,
     index: usize,
-    rows: &[Element],
+    places: &[Place],
     known: &mut HashMap<ElementId, Option<ElementId>>,
 ) -> Result<Option<ElementId>> {
     if worker_run.is_none() {
@@ -356,7 +352,7 @@ fn root(
     }
     for parent in &parents.of[index] {
         let root = match (parents.place(*parent), known.get(parent)) {
-            (Some(place), _) => rows[place].root_element,
+            (Some(place), _) => places[place].root,
             (None, Some(root)) => *root,
             (None, None) => under_work(tx, worker_run, *parent)?,
         };

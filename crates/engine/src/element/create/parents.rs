@@ -25,10 +25,10 @@ impl Parents {
         self.places.get(&id).copied()
     }
 
-    /// The image of the first parent of an element that is on one.
-    pub(super) fn image(&self, index: usize, rows: &[Element]) -> Option<ImageId> {
+    /// The image of the first parent of an element that is on one; `of`: that of an element of the request.
+    pub(super) fn image(&self, index: usize, of: impl Fn(usize) -> Option<ImageId>) -> Option<ImageId> {
         self.of[index].iter().find_map(|parent| match self.places.get(parent) {
-            Some(place) => rows[*place].image_id,
+            Some(place) => of(*place),
             None => self.known.get(parent)?.image_id,
         })
     }
