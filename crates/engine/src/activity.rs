@@ -20,7 +20,7 @@ pub(crate) mod tests;
 
 pub use claim::{Claim, Claimed, claim};
 pub use commit::{CommitItem, Committed, commit};
-pub use state::{Started, finish, start, start_next};
+pub use state::{Started, current, finish, holder, start, start_next};
 
 /// Activities of a worker run that match, in the order of the elements' ids.
 pub async fn list(engine: &Engine, actor: &Actor, id: WorkerRunId, filter: Filter) -> Result<Vec<Listed>> {
@@ -78,16 +78,28 @@ pub async fn release(
     .await
 }
 
-/// The holder died: what it had is free at once, and it counts against the elements. Answers how many it had.
-pub async fn lose(engine: &Engine, actor: &Actor, id: WorkerRunId, holder: String) -> Result<i64> {
+/// The holder died: what it had (`None`: all of it) is free at once, and it counts against the elements. Answers how many.
+pub async fn lose(
+    engine: &Engine,
+    actor: &Actor,
+    id: WorkerRunId,
+    holder: String,
+    elements: Option<Vec<ElementId>>,
+) -> Result<i64> {
     check_lease(&holder, None)?;
+    check_elements(elements.as_deref())?;
     change(engine, actor, id, move |tx, ledger, now| {
         let reason = rules::set_aside_reason(ledger.max_attempts);
         let died = (ledger.max_attempts, reason.as_str());
-        let lost = store::activity::lose_of(tx, ledger.id, &holder, died, now)?;
-        ledger.counts.moved(State::Started, State::Queued, lost.queued);
-        ledger.counts.moved(State::Started, State::Error, lost.set_aside);
-        Ok(lost.queued + lost.set_aside)
+        let which = elements.as_ref().map_or(vec![None], |ids| ids.iter().copied().map(Some).collect());
+        let mut count = 0;
+        for element in which {
+            let lost = store::activity::lose_of(tx, ledger.id, &holder, element, died, now)?;
+            ledger.counts.moved(State::Started, State::Queued, lost.queued);
+            ledger.counts.moved(State::Started, State::Error, lost.set_aside);
+            count += lost.queued + lost.set_aside;
+        }
+        Ok(count)
     })
     .await
 }

@@ -30,7 +30,8 @@ pub(crate) fn base(spec: &JobSpec, inherited: impl Iterator<Item = (OsString, Os
 /// The program's environment: `base`, and all that the job contract promises.
 pub(crate) fn program(mut env: Environment, spec: &JobSpec, folder: &Folder, url: &str) -> Environment {
     let demand = spec.resources.demand().unwrap_or_default();
-    let cores = (demand.cpu_milli / 1000).max(1);
+    let processes = spec.worker.as_ref().map_or(1, |worker| worker.processes.max(1));
+    let cores = (demand.cpu_milli / 1000 / processes).max(1);
     env.entry("OMP_NUM_THREADS".into()).or_insert_with(|| cores.to_string().into());
     // A run that reports to another MLflow keeps it, and that one is not shown our token.
     if !env.contains_key(OsStr::new("MLFLOW_TRACKING_URI")) {
@@ -77,6 +78,6 @@ pub(crate) fn use_venv(env: &mut Environment, venv: &Path) {
     env.remove(OsStr::new("PYTHONHOME"));
 }
 
-fn set(env: &mut Environment, name: &str, value: impl AsRef<OsStr>) {
+pub(crate) fn set(env: &mut Environment, name: &str, value: impl AsRef<OsStr>) {
     env.insert(name.into(), value.as_ref().to_owned());
 }

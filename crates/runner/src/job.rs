@@ -13,9 +13,9 @@ use tokio::sync::{Notify, watch};
 use crate::{
     cgroup::{self, Group},
     clock,
+    crew::{self, Crew},
     environment::Environment,
     folder::Folder,
-    launch,
     listen::{self, Signals},
     orders::Orders,
     output::Output,
@@ -26,6 +26,7 @@ use crate::{
     stage,
     supervise::{self, Watched},
     system::Sampler,
+    worker,
 };
 
 /// After so many runners that died before the launch, another one would die too.
@@ -188,7 +189,7 @@ async fn first_life(job: &Rc<Job>) -> Outcome {
         staged = stage::stage(job) => Some(staged),
     };
     let exit = match staged {
-        Some(Ok(env)) => run(job, &env).await,
+        Some(Ok(env)) => run(job, env).await,
         Some(Err(failure)) => exit(failure.reason, failure.message),
         None => {
             // What staging had started was killed with it; what that had started is not dead yet.
@@ -204,7 +205,7 @@ fn never_started() -> Exit {
 }
 
 /// From the mark that makes a second launch impossible to the end of the program.
-async fn run(job: &Rc<Job>, env: &Environment) -> Exit {
+async fn run(job: &Rc<Job>, env: Environment) -> Exit {
     let launch_failed = |message: String| exit(Reason::LaunchFailed, message);
     let records = job.folder.path(folder::RECORDS);
     if let Err(error) = OpenOptions::new().append(true).create(true).open(&records) {
@@ -221,8 +222,16 @@ async fn run(job: &Rc<Job>, env: &Environment) -> Exit {
         group.remove().await;
         return launch_failed(error.to_string());
     }
-    let cwd = job.folder.usercode();
-    let exit = match launch::launch(&job.spec.command, &cwd, env, group.doors(), job.output.clone()) {
+    let doors: crew::Doors = {
+        let group = group.clone();
+        Rc::new(move || group.doors())
+    };
+    let launched = tokio::select! {
+        biased;
+        launched = Crew::launch(job, env, doors) => launched,
+        () = job.orders.stopped() => Err("the run was stopped before its program was launched".to_owned()),
+    };
+    let exit = match launched {
         Err(message) => launch_failed(message),
         Ok(program) => supervise_and_sample(job, program, &mut group, launched_at).await,
     };
@@ -230,15 +239,10 @@ async fn run(job: &Rc<Job>, env: &Environment) -> Exit {
     exit
 }
 
-async fn supervise_and_sample(
-    job: &Rc<Job>,
-    program: launch::Running,
-    group: &mut Group,
-    launched_at: Millis,
-) -> Exit {
-    group.keep_entered(program.pid);
-    if let Err(error) = job.folder.write_soon(folder::PROGRAM, &Program::new(program.pid, launched_at, group))
-    {
+async fn supervise_and_sample(job: &Rc<Job>, program: Crew, group: &mut Group, launched_at: Millis) -> Exit {
+    let pid = program.pid();
+    group.keep_entered(pid);
+    if let Err(error) = job.folder.write_soon(folder::PROGRAM, &Program::new(pid, launched_at, group)) {
         tracing::warn!(%error, "a later runner will have to look for the program by its environment");
     }
     let group = &*group;
@@ -250,7 +254,7 @@ async fn supervise_and_sample(
         never = sampler.run(job) => match never {},
     };
     sampler.finish(job);
-    exit
+    worker::judge(job, exit).await
 }
 
 fn host() -> String {

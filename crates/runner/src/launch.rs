@@ -78,6 +78,15 @@ impl Drop for Running {
     }
 }
 
+/// How what a program prints reaches the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lines {
+    /// At once.
+    AsTheyCome,
+    /// In whole lines, where others print too.
+    Whole,
+}
+
 /// Starts `command` in `cwd` with exactly `env`. `join` are the `cgroup.procs` files of the groups that it enters.
 ///
 /// # Errors
@@ -88,6 +97,7 @@ pub(crate) fn launch(
     env: &Environment,
     join: Vec<File>,
     output: Arc<Output>,
+    lines: Lines,
 ) -> Result<Running, String> {
     let Some((name, arguments)) = command.split_first().filter(|(name, _)| !name.is_empty()) else {
         return Err("the command is empty: say what to run after `--`".into());
@@ -109,7 +119,7 @@ pub(crate) fn launch(
     in_child(&mut process, join);
     let mut process = tokio::process::Command::from(process);
     // Before the program, so that a thread that cannot be had costs nothing: an unused pump ends with the command.
-    let pump = Pump::start(reader, output).map_err(failed)?;
+    let pump = Pump::start(reader, output, lines).map_err(failed)?;
     let child = process.spawn().map_err(failed)?;
     // The command still holds our ends of the pipe: without this, its end would never be seen.
     drop(process);

@@ -9,6 +9,7 @@
 
 mod cgroup;
 mod clock;
+mod crew;
 mod environment;
 mod folder;
 mod job;
@@ -27,6 +28,7 @@ mod supervise;
 mod system;
 mod uploads;
 mod venv;
+mod worker;
 
 use std::{io, path::Path, process::ExitCode, rc::Rc};
 

@@ -14,9 +14,13 @@ use std::{
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::{Notify, oneshot};
 
+use crate::launch::Lines;
+
 /// After the disk refused, how long until it is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 const BUFFER: usize = 64 << 10;
+/// A line that is longer is cut where several programs print.
+const LINE_MAX: usize = 64 << 10;
 /// More than a pipe holds: what is read after the end of the program, when somebody goes on writing.
 const PIPE_MAX: usize = 1 << 20;
 
@@ -159,11 +163,14 @@ pub(crate) struct Pump {
 
 impl Pump {
     /// Starts to read `pipe`.
-    pub(crate) fn start(pipe: PipeReader, output: Arc<Output>) -> io::Result<Self> {
+    pub(crate) fn start(pipe: PipeReader, output: Arc<Output>, lines: Lines) -> io::Result<Self> {
         let (stopped, stop) = io::pipe()?;
         let (done, ended) = oneshot::channel();
         thread::Builder::new().name("output".into()).spawn(move || {
-            if let Err(error) = pump(pipe, &stopped, &output) {
+            let mut held = Held { lines, bytes: Vec::new() };
+            let pumped = pump(pipe, &stopped, &mut |bytes| held.pass(bytes, &output));
+            held.end(&output);
+            if let Err(error) = pumped {
                 tracing::warn!(%error, "the pipe of the program's output broke");
             }
             let _ = done.send(());
@@ -188,7 +195,38 @@ impl Pump {
     }
 }
 
-fn pump(mut pipe: PipeReader, stopped: &PipeReader, output: &Output) -> io::Result<()> {
+/// The beginning of a line that is not whole yet.
+struct Held {
+    lines: Lines,
+    bytes: Vec<u8>,
+}
+
+impl Held {
+    fn pass(&mut self, bytes: &[u8], output: &Output) {
+        if self.lines == Lines::AsTheyCome {
+            return output.write(bytes);
+        }
+        self.bytes.extend_from_slice(bytes);
+        let whole = self.bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        if whole > 0 {
+            output.write(&self.bytes[..whole]);
+            self.bytes.drain(..whole);
+        } else if self.bytes.len() > LINE_MAX {
+            self.end(output);
+        }
+    }
+
+    /// Passes on what is held, as a line.
+    fn end(&mut self, output: &Output) {
+        if !self.bytes.is_empty() {
+            self.bytes.push(b'\n');
+            output.write(&self.bytes);
+            self.bytes.clear();
+        }
+    }
+}
+
+fn pump(mut pipe: PipeReader, stopped: &PipeReader, write: &mut dyn FnMut(&[u8])) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     let mut left_after_stop = PIPE_MAX;
     loop {
@@ -206,7 +244,7 @@ fn pump(mut pipe: PipeReader, stopped: &PipeReader, output: &Output) -> io::Resu
         match pipe.read(&mut buffer) {
             Ok(0) => return Ok(()),
             Ok(read) => {
-                output.write(&buffer[..read]);
+                write(&buffer[..read]);
                 if stopped {
                     left_after_stop = left_after_stop.saturating_sub(read);
                 }
@@ -256,11 +294,29 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_several_programs_stay_whole() {
+        let base = tempfile::TempDir::new().unwrap();
+        let output = Output::open(&base.path().join("o")).unwrap();
+        let held = || Held { lines: Lines::Whole, bytes: Vec::new() };
+        let (mut one, mut other) = (held(), held());
+        one.pass(b"one is ", &output);
+        other.pass(b"two\nthree", &output);
+        one.pass(b"whole\n", &output);
+        one.pass(&vec![b'x'; LINE_MAX + 1], &output);
+        other.end(&output);
+        one.end(&output);
+        let text = output.tail(0, u64::MAX);
+        let (start, long) = text.split_at("two\none is whole\n".len());
+        assert_eq!(start, "two\none is whole\n");
+        assert_eq!(long, format!("{}\nthree\n", "x".repeat(LINE_MAX + 1)));
+    }
+
+    #[test]
     fn a_pump_ends_when_told_though_somebody_keeps_the_pipe() {
         let base = tempfile::TempDir::new().unwrap();
         let output = Output::open(&base.path().join("o")).unwrap();
         let (reader, mut writer) = io::pipe().unwrap();
-        let pump = Pump::start(reader, output.clone()).unwrap();
+        let pump = Pump::start(reader, output.clone(), Lines::AsTheyCome).unwrap();
         writer.write_all(b"said before the end").unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(pump.finish());

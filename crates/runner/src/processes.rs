@@ -93,13 +93,13 @@ pub(crate) fn has_children() -> bool {
     waitid(Id::All, peek) != Err(Errno::ECHILD)
 }
 
-/// Buries adopted processes that have ended, but not `own`, for which somebody else waits, nor the runner's tools, which
+/// Buries adopted processes that have ended, but not those of `own`, for which somebody else waits, nor the runner's tools, which
 /// are in its own process group.
-pub(crate) fn bury_adopted(own: i32) {
+pub(crate) fn bury_adopted(own: &[i32]) {
     let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     while let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) = waitid(Id::All, peek) {
         let tool = read(pid.as_raw()).is_some_and(|process| process.group == getpgrp().as_raw());
-        if tool || pid.as_raw() == own || waitpid(pid, Some(WaitPidFlag::WNOHANG)).is_err() {
+        if tool || own.contains(&pid.as_raw()) || waitpid(pid, Some(WaitPidFlag::WNOHANG)).is_err() {
             return;
         }
     }

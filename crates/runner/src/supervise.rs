@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use crate::{
     cgroup::Group,
     clock,
+    crew::Crew,
     job::Job,
-    launch::{self, OUTPUT_PATIENCE, Running},
+    launch::{self, OUTPUT_PATIENCE},
     processes, system,
 };
 
@@ -44,7 +45,7 @@ struct Events {
 }
 
 /// Waits for the end of the program and of everything it started; says how it ended.
-pub(crate) async fn supervise(watched: &Watched<'_>, mut program: Running) -> Exit {
+pub(crate) async fn supervise(watched: &Watched<'_>, mut program: Crew) -> Exit {
     let mut events = Events::default();
     let status = until_ended(watched, &mut program, &mut events).await;
     let ended_at = clock::now();
@@ -60,7 +61,7 @@ pub(crate) async fn supervise(watched: &Watched<'_>, mut program: Running) -> Ex
 
 async fn until_ended(
     watched: &Watched<'_>,
-    program: &mut Running,
+    program: &mut Crew,
     events: &mut Events,
 ) -> io::Result<ExitStatus> {
     let job = watched.job;
@@ -70,7 +71,6 @@ async fn until_ended(
     let time_over = Instant::now() + limit.unwrap_or(FAR).min(FAR);
     let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let pid = program.pid;
     loop {
         tokio::select! {
             biased;
@@ -91,7 +91,7 @@ async fn until_ended(
                 kill(watched.group, program);
             }
             _ = tick.tick() => {
-                processes::bury_adopted(pid);
+                processes::bury_adopted(&program.pids());
                 if events.killed {
                     kill(watched.group, program);
                 } else if let Some(bytes) = memory_over(watched) {
@@ -105,7 +105,7 @@ async fn until_ended(
 }
 
 /// SIGTERM to the group, once; the deadline of SIGKILL only moves closer.
-fn begin_to_end(job: &Job, program: &Running, events: &mut Events, deadline: Instant) {
+fn begin_to_end(job: &Job, program: &Crew, events: &mut Events, deadline: Instant) {
     if events.kill_at.is_none() {
         program.signal(Signal::SIGTERM);
         // A stopped process would sleep through its grace.
@@ -115,7 +115,7 @@ fn begin_to_end(job: &Job, program: &Running, events: &mut Events, deadline: Ins
     events.kill_at = Some(events.kill_at.map_or(deadline, |old| old.min(deadline)));
 }
 
-fn kill(group: &Group, program: &Running) {
+fn kill(group: &Group, program: &Crew) {
     program.signal(Signal::SIGKILL);
     group.kill();
     processes::kill_each(&processes::ours());
@@ -133,7 +133,7 @@ fn memory_over(watched: &Watched<'_>) -> Option<u64> {
 
 /// The program is gone: what it started has the rest of its grace if a stop is in force, else a short while to print its
 /// last words; then nothing is left.
-async fn end_the_rest(watched: &Watched<'_>, program: &mut Running, events: &Events) {
+async fn end_the_rest(watched: &Watched<'_>, program: &mut Crew, events: &Events) {
     let until = match events.kill_at {
         Some(kill_at) if !events.killed => kill_at,
         Some(_) => Instant::now(),
@@ -153,10 +153,10 @@ async fn end_the_rest(watched: &Watched<'_>, program: &mut Running, events: &Eve
 
 /// Waits until what the program has left behind says nothing more, and during a stop until it is gone: the grace is for
 /// the whole group.
-async fn quiet(program: &mut Running, events: &Events) {
+async fn quiet(program: &mut Crew, events: &Events) {
     program.output_ended().await;
     if events.kill_at.is_some() {
-        group_gone(program.pid).await;
+        groups_gone(&program.pids()).await;
     }
 }
 
@@ -172,10 +172,10 @@ async fn passed(job: &Job, until: Instant) {
     }
 }
 
-/// Waits until no process of the group is alive.
-async fn group_gone(group: i32) {
+/// Waits until no process of these groups is alive.
+async fn groups_gone(groups: &[i32]) {
     let mut pause = Duration::from_millis(5);
-    while processes::ours().iter().any(|process| process.group == group && !process.zombie) {
+    while processes::ours().iter().any(|process| groups.contains(&process.group) && !process.zombie) {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(100));
     }

@@ -150,8 +150,15 @@ async fn build(job: &Job, env: &Environment, venv: &Path, requirements: &[String
 async fn run(job: &Job, env: &Environment, command: &[&str], wrong: &str) -> Result<(), Failure> {
     let command: Vec<String> = command.iter().map(ToString::to_string).collect();
     let start = job.output.len();
-    let mut tool = launch::launch(&command, &job.folder.usercode(), env, Vec::new(), job.output.clone())
-        .map_err(|error| failure(format!("{wrong}: {error}")))?;
+    let mut tool = launch::launch(
+        &command,
+        &job.folder.usercode(),
+        env,
+        Vec::new(),
+        job.output.clone(),
+        launch::Lines::AsTheyCome,
+    )
+    .map_err(|error| failure(format!("{wrong}: {error}")))?;
     let status = tool.ended().await.map_err(|error| failure(format!("{wrong}: {error}")))?;
     tool.finish_output(launch::OUTPUT_PATIENCE).await;
     if status.success() {

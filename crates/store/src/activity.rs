@@ -155,6 +155,12 @@ pub fn save(
     Ok(())
 }
 
+/// The first elements that a holder has started.
+pub fn held(tx: &mut Tx, run: WorkerRunId, holder: &str, limit: i64) -> Result<Vec<ElementId>, Error> {
+    let sql = "SELECT element_id FROM activities WHERE worker_run_id = $1 AND holder = $2 AND state = 'started' LIMIT $3";
+    tx.query(sql, params![run, holder, limit])?.iter().map(|row| row.get(0)).collect()
+}
+
 /// Makes the leases of a holder reach until `until` at least; answers how many it has.
 pub fn renew(tx: &mut Tx, run: WorkerRunId, holder: &str, until: Millis) -> Result<i64, Error> {
     tx.execute(
@@ -212,15 +218,21 @@ pub fn lose(
     lose_held(tx, run, "holder >= $2 AND holder < $3", (&from, &to), died, now)
 }
 
-/// The same with one holder that died.
+/// The same with one holder that died: with all that it has, or with one of its elements.
 pub fn lose_of(
     tx: &mut Tx,
     run: WorkerRunId,
     holder: &str,
+    element: Option<ElementId>,
     died: (i64, &str),
     now: Millis,
 ) -> Result<Lost, Error> {
-    lose_held(tx, run, "holder >= $2 AND holder <= $3", (holder, holder), Some(died), now)
+    let held = match element {
+        None => "holder >= $2 AND holder <= $3".to_owned(),
+        // An id is hexadecimal digits and dashes.
+        Some(id) => format!("holder >= $2 AND holder <= $3 AND element_id = '{id}'"),
+    };
+    lose_held(tx, run, &held, (holder, holder), Some(died), now)
 }
 
 fn lose_held(

@@ -51,7 +51,7 @@ pub struct Claim {
 }
 
 /// An element that was handed out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Claimed {
     /// The element.
     pub element_id: String,
@@ -73,6 +73,19 @@ pub struct Claimed {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Vec<i64>>>)]
     pub polygon: Option<Value>,
+    /// Degrees, clockwise; absent: 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schema(required = false)]
+    pub rotation_angle: i64,
+    /// Whether it is seen in a mirror; absent: no.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub mirrored: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// The image of an element that was handed out.
@@ -122,7 +135,7 @@ pub struct Release {
     /// Which; absent: all that it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elements: Option<Vec<String>>,
-    /// It has died: that counts against all that it holds, and those that were lost too often are set aside.
+    /// It has died: that counts against the elements, and those that were lost too often are set aside.
     #[serde(default)]
     #[schema(required = false)]
     pub died: bool,

@@ -14,7 +14,10 @@ mod files;
 
 use files::Sets;
 use runyard_domain::job::{Exit, Stream, StreamLengths};
-use runyard_wire::job::{Appended, EndJob, Heartbeat, JobState, Rejected, StartJob};
+use runyard_wire::{
+    activity::Release,
+    job::{Appended, EndJob, Heartbeat, JobState, Rejected, StartJob},
+};
 use serde_json::{Value, json};
 
 /// What the fake has seen, and how it behaves.
@@ -38,8 +41,41 @@ pub(crate) struct State {
     pub(crate) exit: Option<Exit>,
     /// Checkpoints and artifacts.
     pub(crate) sets: Sets,
+    /// The worker run of the job, with how many elements each holder has.
+    pub(crate) worker: Option<Worker>,
     /// Chunks that broke a rule of the protocol.
     pub(crate) offences: Vec<String>,
+}
+
+/// A worker run as far as runners ask for it.
+#[derive(Default)]
+pub(crate) struct Worker {
+    /// Elements that are queued.
+    pub(crate) queued: Vec<String>,
+    pub(crate) left: i64,
+    pub(crate) processed: i64,
+    pub(crate) error: i64,
+    /// What a dead holder is said to have had.
+    pub(crate) held: BTreeMap<String, i64>,
+    /// By so many every death makes less what is left.
+    pub(crate) lost_each: i64,
+    /// Holders that died.
+    pub(crate) died: Vec<String>,
+}
+
+impl Worker {
+    fn shown(&self) -> Value {
+        json!({"id": "w", "project_id": "p", "corpus_id": "the-corpus", "summary": "", "worker": "w", "mode": "workers",
+            "configuration": {}, "worker_configuration": {}, "user_configuration": {}, "secrets": [], "selection": {},
+            "max_attempts": 3, "lease_ms": 60000, "created_at": 0,
+            "counts": {"queued": self.left, "started": 0, "processed": self.processed, "error": self.error}})
+    }
+
+    fn listed(&self, query: &str) -> Value {
+        let of = |id: &String| json!({"element_id": id, "state": "queued", "attempt": 0, "lost": 0, "updated_at": 0});
+        let queued = if query.contains("state=queued") { self.queued.as_slice() } else { &[] };
+        queued.iter().map(of).collect()
+    }
 }
 
 impl State {
@@ -193,6 +229,21 @@ fn answer(state: &mut State, request: &Request) -> Answer {
             answer.unwrap_or_else(|| error(404, "not_found", None))
         }
         ("PUT", ["", "objects", ..]) => state.sets.put(&path[2..], &request.body),
+        ("GET", ["worker_runs", _]) => match &state.worker {
+            Some(worker) => ok(&worker.shown()),
+            None => error(404, "not_found", None),
+        },
+        ("GET", ["worker_runs", _, "activities"]) => {
+            ok(&state.worker.as_ref().unwrap().listed(&request.query))
+        }
+        ("POST", ["worker_runs", _, "release"]) => {
+            let release: Release = serde_json::from_slice(&request.body).unwrap();
+            assert!(release.died);
+            let worker = state.worker.as_mut().unwrap();
+            worker.died.push(release.holder.clone());
+            worker.left -= worker.lost_each;
+            ok(&json!({"count": worker.held.get(&release.holder).copied().unwrap_or(0)}))
+        }
         ("POST", ["jobs", _, "end"]) => {
             let end: EndJob = serde_json::from_slice(&request.body).unwrap();
             if end.lengths != state.lengths() {

@@ -8,3 +8,4 @@ mod server;
 mod staging;
 mod stop;
 mod uploads;
+mod workers;

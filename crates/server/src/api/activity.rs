@@ -140,12 +140,9 @@ pub(super) async fn release(
     Valid(body): Valid<Release>,
 ) -> Answer<Changed> {
     let elements = elements(body.elements)?;
-    if body.died && elements.is_some() {
-        return Err(Problem::field("elements", "goes not with died: a holder that died loses all that it holds"));
-    }
     let release = move |engine| async move {
         if body.died {
-            engine::activity::lose(&engine, &actor, id, body.holder).await
+            engine::activity::lose(&engine, &actor, id, body.holder, elements).await
         } else {
             engine::activity::release(&engine, &actor, id, body.holder, elements).await
         }
@@ -292,6 +289,8 @@ fn claimed(handed: Handed) -> Claimed {
             height: image.height,
         }),
         polygon: element.polygon.and_then(|polygon| serde_json::to_value(polygon).ok()),
+        rotation_angle: element.rotation_angle,
+        mirrored: element.mirrored,
     }
 }
 
