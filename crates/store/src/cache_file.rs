@@ -142,9 +142,9 @@ impl CacheFile {
         for (element, parent) in elements {
             add.execute(params![
                 hex(element.id),
-                parent.map(|id| hex(id)),
+                parent.map(hex),
                 element.of_type,
-                element.image_id.map(|id| hex(id)),
+                element.image_id.map(hex),
                 element.polygon.as_ref().and_then(|polygon| serde_json::to_string(polygon).ok()),
                 element.rotation_angle,
                 element.mirrored,
@@ -201,7 +201,7 @@ fn hex(id: impl Display) -> String {
 }
 
 fn by(run: Option<WorkerRunId>) -> Option<String> {
-    run.map(|run| hex(run))
+    run.map(hex)
 }
 
 fn failed(error: rusqlite::Error) -> Error {

@@ -369,7 +369,9 @@ pub fn strata(
     })?;
     // Numbered in the order of their names, so that the same classes give the same split.
     for (number, places) in (0..).zip(names.into_values()) {
-        places.into_iter().for_each(|place| members[place].1 = Some(number));
+        for place in places {
+            members[place].1 = Some(number);
+        }
     }
     Ok(members)
 }

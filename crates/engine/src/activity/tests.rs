@@ -5,7 +5,7 @@ pub(crate) mod yard;
 
 use runyard_domain::{
     RunId,
-    element::{Child, Classification, Metadata, MetadataType},
+    element::{Child, Classification, ClassificationState, Metadata, MetadataType},
     job::Reason,
     token::Scope,
 };
@@ -61,7 +61,7 @@ both! {
             let claimed = yard.claim(run, "a", 1).await;
             let mut item = item(element, claimed[0].attempt, Outcome::Processed);
             item.results.classifications.push(Classification {
-                class: format!("class {round}"), confidence: 0.5, high_confidence: false, state: Default::default(),
+                class: format!("class {round}"), confidence: 0.5, high_confidence: false, state: ClassificationState::Pending,
             });
             item.results.children.push(Child { of_type: "line".into(), name: "l".into(), ..Child::default() });
             yard.commit(run, vec![item]).await.unwrap();
