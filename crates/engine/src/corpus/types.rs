@@ -78,10 +78,10 @@ pub async fn delete_type(engine: &Engine, actor: &Actor, corpus: CorpusId, slug:
                     "there are elements of the type `{slug}`: delete them first, or give them another type"
                 )));
             }
-            match store::corpus::delete_type(tx, corpus.id, &slug)? {
-                true => Ok(()),
-                false => Err(Error::not_found("type of this corpus", &slug)),
+            if store::corpus::delete_type(tx, corpus.id, &slug)? {
+                return Ok(());
             }
+            Err(Error::not_found("type of this corpus", &slug))
         })
         .await
 }

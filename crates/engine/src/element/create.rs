@@ -302,10 +302,11 @@ fn existing(
         let mut wanted = parents[index].clone();
         wanted.sort_unstable();
         let same_parents = above.get(&id).map_or(wanted.is_empty(), |old| *old == wanted);
-        let differs = match old.corpus_id == corpus.id {
-            true => differences(old, new, places[index].image_id, same_parents),
+        let differs = if old.corpus_id == corpus.id {
+            differences(old, new, places[index].image_id, same_parents)
+        } else {
             // What another corpus has is not told.
-            false => vec!["its corpus"],
+            vec!["its corpus"]
         };
         if !differs.is_empty() && errors.0.len() < NAMED {
             let message = format!(

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use runyard_domain::{
     ElementId, FieldErrors, TranscriptionId, WorkerRunId,
     element::{self as rules, Orientation, Polygon},
+    id::Series,
 };
 pub use runyard_store::element::result::transcription::Filter;
 use runyard_store::{
@@ -144,48 +145,9 @@ pub async fn transcribe_children(
                 return Err(Error::field("element_type", no_type(&of_type, &known)));
             }
             check_places(tx, &parent, &new)?;
-            let root = under_work(tx, worker_run, parent.id)?;
-            let mut ids = ids.clone();
-            let mut outlines = outlines(tx, &parent, &of_type)?;
-            let mut named = outlines.len();
-            let (mut made, mut rows) = (Vec::new(), Vec::new());
-            for one in &new {
-                let outline = one.polygon.outline();
-                let (element_id, created) = match outlines.get(&outline) {
-                    Some(id) => (*id, false),
-                    None => {
-                        let id = ElementId(ids.take());
-                        named += 1;
-                        made.push(Element {
-                            id,
-                            corpus_id: corpus.id,
-                            of_type: of_type.clone(),
-                            name: named.to_string(),
-                            payload: None,
-                            image_id: parent.image_id,
-                            polygon: Some(one.polygon.clone()),
-                            rotation_angle: 0,
-                            mirrored: false,
-                            confidence: one.element_confidence,
-                            worker_run_id: worker_run,
-                            root_element: root,
-                            top_level: false,
-                            created_at: now,
-                        });
-                        outlines.insert(outline, id);
-                        (id, true)
-                    }
-                };
-                let transcription = Transcription {
-                    id: TranscriptionId(ids.take()),
-                    element_id,
-                    text: one.text.clone(),
-                    confidence: one.confidence,
-                    orientation: one.orientation,
-                    origin: super::Origin { worker_run, root, at: now },
-                };
-                rows.push(OnChild { transcription, created });
-            }
+            let origin = super::Origin { worker_run, root: under_work(tx, worker_run, parent.id)?, at: now };
+            let known = outlines(tx, &parent, &of_type)?;
+            let (made, rows) = lay_out(&parent, &of_type, &new, known, origin, &mut ids.clone());
             store::element::insert_all(tx, &made)?;
             let links: Vec<link::Link> = made.iter().map(|child| (parent.id, child.id)).collect();
             link::add_all(tx, &links, false)?;
@@ -194,6 +156,54 @@ pub async fn transcribe_children(
             Ok(rows)
         })
         .await
+}
+
+/// The children to make, and every text on its child.
+fn lay_out(
+    parent: &Element,
+    of_type: &str,
+    new: &[PlacedText],
+    mut outlines: HashMap<Vec<[i64; 2]>, ElementId>,
+    origin: super::Origin,
+    ids: &mut Series,
+) -> (Vec<Element>, Vec<OnChild>) {
+    let mut named = outlines.len();
+    let (mut made, mut rows) = (Vec::new(), Vec::new());
+    for one in new {
+        let outline = one.polygon.outline();
+        let known = outlines.get(&outline).copied();
+        let element_id = known.unwrap_or_else(|| ElementId(ids.take()));
+        if known.is_none() {
+            named += 1;
+            outlines.insert(outline, element_id);
+            made.push(Element {
+                id: element_id,
+                corpus_id: parent.corpus_id,
+                of_type: of_type.to_owned(),
+                name: named.to_string(),
+                payload: None,
+                image_id: parent.image_id,
+                polygon: Some(one.polygon.clone()),
+                rotation_angle: 0,
+                mirrored: false,
+                confidence: one.element_confidence,
+                worker_run_id: origin.worker_run,
+                root_element: origin.root,
+                top_level: false,
+                created_at: origin.at,
+            });
+        }
+        let transcription = Transcription {
+            id: TranscriptionId(ids.take()),
+            element_id,
+            text: one.text.clone(),
+            confidence: one.confidence,
+            orientation: one.orientation,
+            origin,
+        };
+        rows.push(OnChild { transcription, created: known.is_none() });
+    }
+    (made, rows)
 }
 
 /// The children of this type by their outlines; of several with the same one the first.
