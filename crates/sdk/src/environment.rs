@@ -22,6 +22,16 @@ pub struct Environment {
     pub model_version: Option<String>,
     /// Warn instead of writing anything.
     pub read_only: bool,
+    /// The worker run that this program works through.
+    pub worker_run_id: Option<String>,
+    /// Who it is there; absent: a name of its own.
+    pub holder: Option<String>,
+    /// Which of the processes of its job it is, from 0, and how many they are.
+    pub process: Option<(i64, i64)>,
+    /// Elements that it claims at once.
+    pub batch: Option<i64>,
+    /// How long it keeps elements when it is not heard of, in milliseconds.
+    pub lease_ms: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -34,9 +44,12 @@ impl Environment {
     ///
     /// Read are `RUNYARD_URL`, `RUNYARD_TOKEN`, `RUNYARD_RUN_ID`, `RUNYARD_JOB_ID` and `RUNYARD_SERVER_FILE`, which every
     /// job has, and two that a run may set: `RUNYARD_MODEL_VERSION`, what it starts from, and `RUNYARD_READ_ONLY`, which
-    /// is on when it is neither empty nor `0`. An empty variable is an absent one.
+    /// is on when it is neither empty nor `0`. Of a worker run, each process also has `RUNYARD_WORKER_RUN_ID`,
+    /// `RUNYARD_WORKER_HOLDER`, `RUNYARD_WORKER_PROCESS`, `RUNYARD_WORKER_PROCESSES`, `RUNYARD_WORKER_BATCH` and
+    /// `RUNYARD_WORKER_LEASE_MS`. An empty variable is an absent one.
     pub fn of_job() -> Self {
         let text = |name: &str| env::var(name).ok().filter(|text| !text.is_empty());
+        let number = |name: &str| text(name).and_then(|text| text.parse::<i64>().ok());
         Self {
             url: text("RUNYARD_URL"),
             token: text("RUNYARD_TOKEN"),
@@ -45,6 +58,11 @@ impl Environment {
             server_file: text("RUNYARD_SERVER_FILE").map(PathBuf::from),
             model_version: text("RUNYARD_MODEL_VERSION"),
             read_only: text("RUNYARD_READ_ONLY").is_some_and(|text| text != "0"),
+            worker_run_id: text("RUNYARD_WORKER_RUN_ID"),
+            holder: text("RUNYARD_WORKER_HOLDER"),
+            process: number("RUNYARD_WORKER_PROCESS").zip(number("RUNYARD_WORKER_PROCESSES")),
+            batch: number("RUNYARD_WORKER_BATCH"),
+            lease_ms: number("RUNYARD_WORKER_LEASE_MS"),
         }
     }
 

@@ -1,10 +1,10 @@
-//! Why a model version was not published or pulled. Every text says what was wrong with what, and what to do.
+//! Why a model version was not published or pulled, or a worker does not work. Every text says what was wrong with what, and what to do.
 
 use std::{io, path::PathBuf};
 
 use runyard_domain::FieldErrors;
 
-/// Why a model version was not published or pulled.
+/// Why a model version was not published or pulled, or a worker does not work.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The files cannot be packed: missing, unreadable, changed while they were read, ...
@@ -48,6 +48,9 @@ pub enum Error {
     /// The steps of a training came in another order than they may.
     #[error("{0}")]
     Order(String),
+    /// A worker has nothing to work on, or cannot work on it.
+    #[error("{0}")]
+    Worker(String),
 }
 
 impl Error {
