@@ -3,8 +3,10 @@
 In short: `runyard.log_metric("train/loss", 0.5, step)`, `runyard.progress("train", 3, 10, "epochs")`,
 `runyard.config()`, `with runyard.save_checkpoint(step) as c:`, `with runyard.load_checkpoint() as c:`,
 `runyard.publish_model(path, "digits", tag="v3")`. For programs written against a run context, `open_run_context()` is one.
+Workers that process elements or datasets derive from `ElementsWorker` or `DatasetWorker`.
 """
 
+from .activities import Element
 from .context import (
     RunContext,
     config,
@@ -13,6 +15,8 @@ from .context import (
     open_run_context,
     save_checkpoint,
 )
+from .dataset_worker import DatasetWorker, Set
+from .elements_worker import ElementsWorker
 from .exceptions import (
     CheckpointNotFoundError,
     DatumNotFoundError,
@@ -60,8 +64,11 @@ __all__ = [
     "ConfigLoader",
     "DatasetFetcher",
     "DatasetSnapshot",
+    "DatasetWorker",
     "DatumMetadataDict",
     "DatumNotFoundError",
+    "Element",
+    "ElementsWorker",
     "FileConfigLoader",
     "LoadCheckpointData",
     "LoadModelData",
@@ -83,6 +90,7 @@ __all__ = [
     "SaveMetricDict",
     "SaveProgressDict",
     "ServerError",
+    "Set",
     "SnapshotDict",
     "config",
     "download_directory_from_s3",

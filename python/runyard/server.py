@@ -1,4 +1,4 @@
-"""The server as a program of a job needs it: reads checkpoints, and waits for a server that is away."""
+"""The server as a program of a job needs it: reads and writes with the job's token, and waits for a server that is away."""
 
 from __future__ import annotations
 
@@ -29,6 +29,16 @@ class NotFound(Exception):
     """The server has no such thing."""
 
 
+class Refused(ServerError):
+    """The server says no: its status, its words, and each wrong field by its path."""
+
+    def __init__(self, status: int, said: str, errors: Dict[str, Any]):
+        super().__init__(f"the server refuses ({status}): {said}")
+        self.status = status
+        self.said = said
+        self.errors = errors
+
+
 class _Expired(Exception):
     """An address that was signed for a while is used too late."""
 
@@ -41,6 +51,7 @@ class Server:
         self._token = token
         self._patience_s = patience_s
         self._address_file = address_file
+        self._hurry_until: Optional[float] = None
 
     @classmethod
     def of_job(cls) -> "Server":
@@ -50,16 +61,62 @@ class Server:
 
     def get(self, path: str, **query: Any) -> Any:
         """The `data` of `GET /api/v2{path}`. `NotFound` for 404."""
-        encoded = urllib.parse.urlencode(query)
+        encoded = urllib.parse.urlencode(query, doseq=True)
         address = f"/api/v2{path}" + (f"?{encoded}" if encoded else "")
+        return self._insist(lambda: self._call(address, "GET", None))
 
-        def ask() -> Any:
-            request = urllib.request.Request(self._url + address)
-            request.add_header("authorization", f"Bearer {self._token}")
-            with _open(request) as answer:
-                return json.loads(answer.read())["data"]
+    def send(self, path: str, body: Any, method: str = "POST") -> Any:
+        """The `data` of the answer to a body of JSON. What may not be sent twice must not be sent so. `Refused`: it is wrong."""
+        text = body if isinstance(body, bytes) else json.dumps(body, allow_nan=False).encode()
+        return self._insist(lambda: self._call(f"/api/v2{path}", method, text))
 
-        return self._insist(ask)
+    def once(self, path: str, body: Any) -> Any:
+        """The same with one attempt, whatever comes of it: OSError, `Refused`."""
+        try:
+            return self._call(f"/api/v2{path}", "POST", json.dumps(body).encode())
+        except urllib.error.HTTPError as error:
+            raise _refused(error) from None
+        except OSError:
+            self._find_again()
+            raise
+
+    def archive(self, path: str, known: Dict[str, Any], target: Path) -> None:
+        """Brings the archive that `GET /api/v2{path}` leads to, and holds it against its size and SHA-256."""
+
+        def bring() -> None:
+            url = urllib.parse.urljoin(self._url, self._redirect(f"/api/v2{path}"))
+            try:
+                _bring(url, known, target)
+            except _Expired as error:
+                raise ConnectionError(f"the address of {target.name} has expired: {error}") from None
+
+        self._insist(bring)
+
+    def hurry(self, patience_s: float) -> None:
+        """From now on a server that is away is waited for no longer than this. May be called by a signal handler."""
+        self._hurry_until = time.monotonic() + patience_s
+
+    def _call(self, address: str, method: str, body: Optional[bytes]) -> Any:
+        request = self._request(address, method, body)
+        with _open(request) as answer:
+            return json.loads(answer.read())["data"]
+
+    def _request(self, address: str, method: str, body: Optional[bytes] = None) -> urllib.request.Request:
+        request = urllib.request.Request(self._url + address, data=body, method=method)
+        request.add_header("authorization", f"Bearer {self._token}")
+        if body is not None:
+            request.add_header("content-type", "application/json")
+        return request
+
+    def _redirect(self, address: str) -> str:
+        """Where a signed address is. It is not followed here: the token belongs to this server alone."""
+        try:
+            with _open(self._request(address, "GET"), _Stay()) as answer:
+                raise ServerError(f"{address} leads nowhere ({answer.status})")
+        except urllib.error.HTTPError as error:
+            if error.code in (302, 303, 307):
+                return str(error.headers["location"])
+            raise
 
     def download(self, files: Callable[[], Dict[str, Dict[str, Any]]], folder: Path) -> None:
         """Brings all files into `folder`, each verified; goes on where an earlier download ended. `files` says anew
@@ -92,14 +149,14 @@ class Server:
                 if error.code == 404:
                     raise NotFound(_said(error)) from None
                 if error.code not in (429, 500, 502, 503, 504):
-                    raise ServerError(f"the server refuses ({error.code}): {_said(error)}") from None
+                    raise _refused(error) from None
                 problem: Exception = error
             except _Expired as error:
                 raise ServerError(f"the server refuses a file: {error}") from None
             # Not every OSError: a full disk is not worth waiting for.
             except (urllib.error.URLError, http.client.HTTPException, ConnectionError, socket.timeout) as error:
                 problem = error
-            if time.monotonic() + pause > until:
+            if time.monotonic() + pause > min(until, self._hurry_until or until):
                 raise ServerError(f"the server at {self._url} cannot be used: {problem}") from problem
             time.sleep(pause)
             pause = min(2 * pause, _PAUSE_MAX_S)
@@ -114,20 +171,32 @@ class Server:
             pass
 
 
-def _open(request: urllib.request.Request) -> Any:
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows no redirection."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def _open(request: urllib.request.Request, *handlers: urllib.request.BaseHandler) -> Any:
     host = (urllib.parse.urlsplit(request.full_url).hostname or "").lower()
     if host == "localhost" or host == "::1" or host.startswith("127."):
         # What is on this machine is never asked through a proxy.
-        return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=_TIMEOUT_S)
-    return urllib.request.urlopen(request, timeout=_TIMEOUT_S)
+        return urllib.request.build_opener(urllib.request.ProxyHandler({}), *handlers).open(request, timeout=_TIMEOUT_S)
+    return urllib.request.build_opener(*handlers).open(request, timeout=_TIMEOUT_S)
 
 
 def _said(error: urllib.error.HTTPError) -> str:
-    body = error.read(4096)
+    return _refused(error).said
+
+
+def _refused(error: urllib.error.HTTPError) -> Refused:
+    body = error.read(_CHUNK)
     try:
-        return str(json.loads(body)["error"])
-    except (ValueError, KeyError, TypeError):
-        return body.decode(errors="replace")[:200] or str(error.reason)
+        answer = json.loads(body)
+        return Refused(error.code, str(answer["error"]), answer.get("errors") or {})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Refused(error.code, body.decode(errors="replace")[:200] or str(error.reason), {})
 
 
 def _parts(path: str) -> "list[str]":

@@ -17,7 +17,10 @@ macro_rules! files {
 
 const FILES: &[(&str, &str)] = files![
     "__init__.py",
+    "activities.py",
     "context.py",
+    "dataset_worker.py",
+    "elements_worker.py",
     "exceptions.py",
     "interfaces.py",
     "job.py",
@@ -25,7 +28,9 @@ const FILES: &[(&str, &str)] = files![
     "records.py",
     "s3.py",
     "server.py",
+    "unpack.py",
     "values.py",
+    "worker.py",
 ];
 
 /// The folder for `PYTHONPATH`, below `cache`.
