@@ -115,6 +115,7 @@ class Server:
                 raise ServerError(f"{address} leads nowhere ({answer.status})")
         except urllib.error.HTTPError as error:
             if error.code in (302, 303, 307):
+                error.close()
                 return str(error.headers["location"])
             raise
 
@@ -150,6 +151,7 @@ class Server:
                     raise NotFound(_said(error)) from None
                 if error.code not in (429, 500, 502, 503, 504):
                     raise _refused(error) from None
+                error.close()
                 problem: Exception = error
             except _Expired as error:
                 raise ServerError(f"the server refuses a file: {error}") from None
@@ -191,7 +193,8 @@ def _said(error: urllib.error.HTTPError) -> str:
 
 
 def _refused(error: urllib.error.HTTPError) -> Refused:
-    body = error.read(_CHUNK)
+    with error:
+        body = error.read(_CHUNK)
     try:
         answer = json.loads(body)
         return Refused(error.code, str(answer["error"]), answer.get("errors") or {})
