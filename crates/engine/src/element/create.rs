@@ -263,7 +263,10 @@ fn save(
             created_at: checked.now,
         }
     };
-    store::element::insert_new(tx, fresh().map(row))?;
+    // In the order of ids every page of an index is written once, whatever ids were chosen.
+    let mut order: Vec<usize> = fresh().collect();
+    order.sort_unstable_by_key(|index| checked.ids[*index]);
+    store::element::insert_new(tx, order.into_iter().map(row))?;
     let links: Vec<link::Link> = fresh()
         .flat_map(|index| parents[index].iter().map(move |parent| (*parent, checked.ids[index])))
         .collect();

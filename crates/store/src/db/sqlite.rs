@@ -138,8 +138,9 @@ pub(super) fn run(connection: &Connection, mut task: Box<dyn Task>, write: bool,
     task.answer(outcome);
 }
 
-/// Runs the first task and what else waits, each in a savepoint, commits once, then answers all: a commit costs a sync
-/// to disk, which they share. When the transaction as a whole is lost, each is run again on its own.
+/// Runs the first task and what else waits, commits once, then answers all: a commit costs a sync to disk, which they share.
+/// Those behind the first are each in a savepoint, which costs memory for every page that they change: a large write takes so
+/// long that it is the only one. When the transaction as a whole is lost, each is run again on its own.
 fn group(connection: &Connection, first: Box<dyn Task>, queue: &Queue) {
     if let Err(error) = batch(connection, "BEGIN IMMEDIATE") {
         // Another program holds the file: each of those that wait would find the same, and as slowly.
@@ -153,7 +154,8 @@ fn group(connection: &Connection, first: Box<dyn Task>, queue: &Queue) {
     let mut next = Some(first);
     let mut outcome = Ok(());
     while let Some(mut task) = next {
-        match savepoint(connection, &mut *task) {
+        let alone = done.is_empty() && again.is_empty();
+        match if alone { attempt(connection, &mut *task) } else { savepoint(connection, &mut *task) } {
             Ok(Verdict::Keep | Verdict::Undo) => done.push(task),
             Ok(Verdict::Again) => again.push(task),
             Err(error) => {
@@ -177,6 +179,18 @@ fn group(connection: &Connection, first: Box<dyn Task>, queue: &Queue) {
     for task in again {
         run(connection, task, true, &|_| Ok(()));
     }
+}
+
+/// Runs the first task of a transaction, which is begun anew when it is undone; an error says that the transaction is lost.
+fn attempt(connection: &Connection, task: &mut dyn Task) -> Result<Verdict, Error> {
+    let verdict = task.attempt(&mut Tx::new(tx::Connection::Sqlite(connection)));
+    if connection.is_autocommit() {
+        return Err(Error::Sql("sqlite gave the transaction up".into()));
+    }
+    if verdict != Verdict::Keep {
+        batch(connection, "ROLLBACK; BEGIN IMMEDIATE")?;
+    }
+    Ok(verdict)
 }
 
 /// Runs a task in a savepoint; an error says that the whole transaction is lost.
