@@ -1,5 +1,5 @@
-"""Workers that process each element of a worker run: claims, failures, commits. One claim is held at a time, so that an element
-whose worker dies takes no other one along that was not begun."""
+"""Workers that process each element of a worker run: claims, failures, commits. Nothing is claimed ahead: what is handed out alone,
+because its workers died before, has to be alone."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-//! Works through elements: claims some, processes them, commits, until there is nothing left. Holds one claim at a time, so that
-//! an element whose worker dies takes no other one along that was not begun.
+//! Works through elements: claims some, processes them, commits, until there is nothing left. Never claims ahead: what is handed
+//! out alone, because its workers died before, has to be alone.
 
 use std::time::{Duration, Instant};
 
