@@ -4,6 +4,7 @@
 pub mod complete;
 pub mod create;
 pub mod delete;
+pub mod loose;
 mod retain;
 #[cfg(test)]
 mod tests;

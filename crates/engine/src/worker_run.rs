@@ -1,5 +1,7 @@
 //! Worker runs: make, list, read, delete, and select what they work through. What happens to each element is in `activity`.
 
+use std::collections::HashMap;
+
 use runyard_domain::{
     CorpusId, FieldErrors, Millis, RunId, WorkerRunId, activity, element,
     run::Run,
@@ -137,6 +139,16 @@ pub async fn list(engine: &Engine, actor: &Actor, mut filter: Filter) -> Result<
 pub async fn get(engine: &Engine, actor: &Actor, id: WorkerRunId) -> Result<WorkerRun> {
     let actor = actor.clone();
     engine.db.read(move |tx| readable(tx, &actor, id)).await
+}
+
+/// What worker runs that made something are called; those that were deleted are not among them.
+pub async fn summaries(engine: &Engine, ids: Vec<WorkerRunId>) -> Result<HashMap<WorkerRunId, String>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let filter = Filter { limit: ids.len() as i64, ids, ..Filter::default() };
+    let found = engine.db.read(move |tx| Ok::<_, Error>(store::worker_run::list(tx, &filter)?)).await?;
+    Ok(found.into_iter().map(|run| (run.id, run.summary)).collect())
 }
 
 /// Deletes a worker run with its activities; what it found stays. One that a run executes goes with that run.

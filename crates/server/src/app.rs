@@ -10,7 +10,9 @@ use runyard_engine::{self as engine, Engine};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::{dialects::chariot, error::Problem, limits, metrics::Metrics};
+use crate::{
+    dialects::{arkindex, chariot},
+    error::Problem, limits, metrics::Metrics};
 
 /// State of the router; cheap to clone.
 #[derive(Clone)]
@@ -20,16 +22,28 @@ pub(crate) struct App {
     pub(crate) shutdown: CancellationToken,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) chariot: chariot::Settings,
+    pub(crate) arkindex: arkindex::Settings,
 }
 
 impl App {
     pub(crate) fn new(engine: Engine, shutdown: CancellationToken) -> Self {
-        Self { engine, shutdown, metrics: Arc::new(Metrics::new()), chariot: chariot::Settings::default() }
+        Self {
+            engine,
+            shutdown,
+            metrics: Arc::new(Metrics::new()),
+            chariot: chariot::Settings::default(),
+            arkindex: arkindex::Settings::default(),
+        }
     }
 
     /// The same, speaking to Chariot's clients as the operator said.
     pub(crate) fn with_chariot(self, chariot: chariot::Settings) -> Self {
         Self { chariot, ..self }
+    }
+
+    /// The same, speaking to Arkindex's workers as the operator said.
+    pub(crate) fn with_arkindex(self, arkindex: arkindex::Settings) -> Self {
+        Self { arkindex, ..self }
     }
 
     /// Runs an engine command to its end, also when the client goes away while it runs.

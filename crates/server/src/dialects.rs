@@ -1,7 +1,7 @@
 //! The APIs of other systems, spoken over the same engine calls that our own API makes. A dialect translates, decides
 //! nothing, and never uses another one.
 
-mod arkindex;
+pub mod arkindex;
 pub mod chariot;
 
 use axum::Router;

@@ -19,7 +19,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
-pub use dialects::chariot;
+pub use dialects::{arkindex, chariot};
 pub use runyard_engine::{backup, garbage::gc::Keep};
 pub use runyard_objects::Credentials;
 pub use serve::{Error, Options, serve};

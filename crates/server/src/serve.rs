@@ -14,7 +14,12 @@ use runyard_objects::{Credentials, Location};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, data::Folder, dialects::chariot, limits, router};
+use crate::{
+    app::App,
+    data::Folder,
+    dialects::{arkindex, chariot},
+    limits, router,
+};
 
 /// How a server is started.
 #[derive(Debug, Clone)]
@@ -41,6 +46,8 @@ pub struct Options {
     pub allow_network_filesystem: bool,
     /// How Chariot's clients are spoken to.
     pub chariot: chariot::Settings,
+    /// How Arkindex's workers are spoken to.
+    pub arkindex: arkindex::Settings,
 }
 
 /// Why a server cannot serve.
@@ -126,7 +133,7 @@ pub async fn serve(
 
     let stop_controller = CancellationToken::new();
     let controller = tokio::spawn(drive(engine.clone(), stop_controller.clone()));
-    let app = App::new(engine.clone(), shutdown.clone()).with_chariot(options.chariot);
+    let app = App::new(engine.clone(), shutdown.clone()).with_chariot(options.chariot).with_arkindex(options.arkindex);
     let router = router::router(app);
     // Without this, small answers wait for the client's acknowledgement of the ones before.
     let listener = listener.tap_io(|socket| {

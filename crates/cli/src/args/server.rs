@@ -62,12 +62,25 @@ pub(crate) struct Serve {
     /// Status that Chariot's clients expect when something was created
     #[arg(long, default_value = "200", value_name = "STATUS", value_parser = ["200", "201"])]
     pub(crate) chariot_create_status: String,
+    /// How long an element that an Arkindex worker has started is its own: when the worker was killed, others may take the
+    /// element then, or as soon as its job has ended when it was a job of this server. Longer than any element takes
+    #[arg(long, value_name = "D", default_value = "1h", value_parser = lease_ms)]
+    pub(crate) arkindex_lease: i64,
     /// Form of the log on stderr; RUNYARD_LOG filters it (`info`, `debug`, `runyard_engine=trace`)
     #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
     /// What the log holds
     #[arg(long, env = "RUNYARD_LOG", default_value = "info", value_name = "FILTER")]
     pub(crate) log: String,
+}
+
+/// How long a lease lives, in milliseconds.
+fn lease_ms(text: &str) -> Result<i64, String> {
+    let lease = value::age_ms(text)?;
+    if runyard_domain::activity::LEASE_MS_RANGE.contains(&lease) {
+        return Ok(lease);
+    }
+    Err(format!("`{text}` is not from 1s to 7d: it is how long a worker that says nothing keeps an element"))
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use runyard_server::{Credentials, Keep, Options, chariot};
+use runyard_server::{Credentials, Keep, Options, arkindex, chariot};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -43,6 +43,7 @@ pub(super) fn run(global: &Global, serve: Serve) -> Result<ExitCode, Failure> {
             },
             creates_answer_201: serve.chariot_create_status == "201",
         },
+        arkindex: arkindex::Settings { lease_ms: serve.arkindex_lease },
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -5,11 +5,12 @@
 use runyard_domain::{
     ElementId, Millis, WorkerRunId,
     activity::{self as rules, Act, Activity, Effect, Outcome, State, apply},
+    token::Scope,
 };
 use runyard_store::{self as store, Tx, worker_run::Ledger};
 
 use super::{change, check_lease, claim, commit::cut};
-use crate::{Actor, Engine, Error, Result};
+use crate::{Actor, Engine, Error, Result, worker_run};
 
 /// An element that was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,42 @@ pub struct Started {
     pub attempt: i64,
     /// When others may take it.
     pub lease_until: Millis,
+}
+
+/// Who an actor is to the activities: its run's current job, so that all that is held comes back when that ends, or else the
+/// name of its token. `kind` tells apart who may be several.
+pub async fn holder(engine: &Engine, actor: &Actor, kind: &'static str) -> Result<String> {
+    let Scope::Run(_, id) = actor.scope else {
+        return Ok(format!("{kind}: {}", actor.name).chars().take(rules::HOLDER_MAX).collect());
+    };
+    engine
+        .db
+        .read(move |tx| {
+            let run = store::run::get(tx, id)?.ok_or_else(|| Error::not_found("run", id))?;
+            let job = store::job::by_epoch(tx, id, run.life.epoch)?;
+            Ok::<_, Error>(
+                job.map_or_else(|| format!("{kind}: run {id}"), |job| format!("{}/{kind}", job.id)),
+            )
+        })
+        .await
+}
+
+/// The one element that a holder has started; `None` when it has none, or several.
+pub async fn current(
+    engine: &Engine,
+    actor: &Actor,
+    id: WorkerRunId,
+    holder: String,
+) -> Result<Option<ElementId>> {
+    let actor = actor.clone();
+    engine
+        .db
+        .read(move |tx| {
+            worker_run::readable(tx, &actor, id)?;
+            let held = store::activity::held(tx, id, &holder, 2)?;
+            Ok::<_, Error>(held.first().copied().filter(|_| held.len() == 1))
+        })
+        .await
 }
 
 /// Starts an element that is queued, failed, or was lost by whoever had it.

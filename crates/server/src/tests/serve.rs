@@ -31,6 +31,7 @@ fn options(data: &Path) -> Options {
         keep: runyard_engine::garbage::gc::Keep::default(),
         allow_network_filesystem: false,
         chariot: crate::chariot::Settings::default(),
+        arkindex: crate::arkindex::Settings::default(),
     }
 }
 

@@ -118,7 +118,7 @@ pub(super) async fn list(
     versions.truncate(limit as usize);
     let next = versions.last().filter(|_| more).map(|last| last.id.to_string());
     let shown = versions.into_iter().map(|version| show(&app, &site, version, None));
-    Ok(Json(page::cursor(&site, count, next, shown.collect::<Result<_, _>>()?)))
+    Ok(Json(page::cursor(&site, Some(count), next, shown.collect::<Result<_, _>>()?)))
 }
 
 pub(super) async fn create(

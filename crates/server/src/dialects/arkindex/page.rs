@@ -9,6 +9,8 @@ use crate::error::Problem;
 
 /// How many when nothing was said.
 const DEFAULT: i64 = 20;
+/// How many elements when nothing was said.
+const LARGE: i64 = 100;
 /// The most.
 const MOST: i64 = 500;
 
@@ -25,7 +27,9 @@ pub(super) struct Numbered<T> {
 /// A page by what the one before it ended with.
 #[derive(Serialize)]
 pub(super) struct Cursor<T> {
-    count: i64,
+    /// On the first page, where clients look for it: counting again what a page belongs to would cost more than the page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<i64>,
     next: Option<String>,
     previous: Option<String>,
     results: Vec<T>,
@@ -42,6 +46,11 @@ pub(super) struct Window {
 /// How many a page has.
 pub(super) fn size(asked: Option<i64>) -> i64 {
     asked.unwrap_or(DEFAULT).clamp(1, MOST)
+}
+
+/// The same for lists of elements, which may have a million.
+pub(super) fn large(asked: Option<i64>) -> i64 {
+    asked.unwrap_or(LARGE).clamp(1, MOST)
 }
 
 /// The part of the list that a page of this number and size is.
@@ -73,8 +82,15 @@ pub(super) fn numbered<T>(
     })
 }
 
-/// The page of a list of `count` which goes on behind `next`.
-pub(super) fn cursor<T>(site: &Site, count: i64, next: Option<String>, results: Vec<T>) -> Cursor<T> {
+/// All of a list that is short, as pages.
+pub(super) fn whole<T>(site: &Site, window: Window, all: Vec<T>) -> Result<Numbered<T>, Problem> {
+    let (count, skip) = (all.len() as i64, usize::try_from(window.offset).unwrap_or(usize::MAX));
+    let results = all.into_iter().skip(skip).take(window.limit as usize).collect();
+    numbered(site, window, count, results)
+}
+
+/// The page of a list which goes on behind `next`; `count`: of the whole list.
+pub(super) fn cursor<T>(site: &Site, count: Option<i64>, next: Option<String>, results: Vec<T>) -> Cursor<T> {
     Cursor { count, next: next.map(|next| site.with("cursor", &next)), previous: None, results }
 }
 

@@ -4,15 +4,19 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use runyard_domain::{RunId, run::Status};
-use runyard_engine as engine;
+use runyard_domain::{RunId, WorkerRunId, run::Status};
+use runyard_engine::{self as engine, Actor};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     app::{App, Id},
     auth::Caller,
     error::Problem,
 };
+
+/// The key of a worker run's configuration that names the tasks whose files it reads: a list of ids.
+const PARENTS: &str = "parents";
 
 /// A task: here it is a run, and its worker run too.
 #[derive(Serialize)]
@@ -23,14 +27,47 @@ pub(super) struct Task {
     parents: Vec<String>,
 }
 
+/// The task of a run, or of a worker run that no run executes.
 pub(super) async fn task(
     State(app): State<App>,
     Caller(actor): Caller,
     Id(id): Id<RunId>,
 ) -> Result<Json<Task>, Problem> {
+    let worker_run = match engine::worker_run::get(&app.engine, &actor, WorkerRunId(id.0)).await {
+        Ok(worker_run) => Some(worker_run),
+        Err(engine::Error::NotFound { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let parents = match &worker_run {
+        Some(worker_run) => parents(&app, &actor, worker_run).await?,
+        None => Vec::new(),
+    };
+    if let Some(alone) = worker_run.filter(|worker_run| worker_run.run_id.is_none()) {
+        let state = state(Status::JobRunning);
+        return Ok(Json(Task { id: id.to_string(), slug: alone.worker, state, parents }));
+    }
     let run = engine::run::get(&app.engine, &actor, id).await?;
-    let state = state(run.life.status);
-    Ok(Json(Task { id: run.id.to_string(), slug: run.name, state, parents: Vec::new() }))
+    Ok(Json(Task { id: run.id.to_string(), slug: run.name, state: state(run.life.status), parents }))
+}
+
+/// What a worker run goes on from: tasks that its configuration names, and the builds of the datasets whose sets it works through.
+pub(super) async fn parents(
+    app: &App,
+    actor: &Actor,
+    worker_run: &engine::worker_run::WorkerRun,
+) -> Result<Vec<String>, Problem> {
+    let named = worker_run.configuration.get(PARENTS).and_then(Value::as_array).into_iter().flatten();
+    let mut parents: Vec<String> = named.filter_map(Value::as_str).map(str::to_owned).collect();
+    for set in &worker_run.selection.sets {
+        match engine::dataset::get(&app.engine, actor, set.dataset).await {
+            Ok(whole) => parents.extend(whole.dataset.task_id),
+            Err(engine::Error::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    parents.retain(|parent| seen.insert(parent.clone()));
+    Ok(parents)
 }
 
 /// No secrets are kept here: the client then looks for a file of its own.

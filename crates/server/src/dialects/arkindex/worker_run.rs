@@ -1,8 +1,12 @@
-//! Worker runs. A run of ours is all of it: the process, the task and the worker run, each with the run's id.
+//! Worker runs. One that works through elements says what they and its configuration are; any other run of ours is taken for one
+//! too: the process, the task and the worker run have the run's id. A worker run is its own worker version.
 
 use axum::{Json, extract::State};
-use runyard_domain::{RunId, run::Run};
-use runyard_engine::{self as engine, model::Reference};
+use runyard_domain::{
+    RunId, WorkerRunId,
+    run::{Run, Status},
+};
+use runyard_engine::{self as engine, Actor, model::Reference, worker_run::WorkerRun as Row};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -19,6 +23,8 @@ use crate::{
 
 /// The key of a run's config that names a model version: what a worker goes on from, or works with.
 const MODEL_VERSION: &str = "model_version";
+/// Only this makes workers say what became of each element.
+const READY: &str = "ready";
 
 #[derive(Serialize)]
 pub(super) struct WorkerRun {
@@ -32,7 +38,7 @@ pub(super) struct WorkerRun {
 }
 
 #[derive(Serialize)]
-struct WorkerVersion {
+pub(super) struct WorkerVersion {
     id: String,
     version: String,
     worker: Worker,
@@ -47,7 +53,7 @@ struct Worker {
     r#type: &'static str,
 }
 
-/// What a worker brings along: here it is all said by the run.
+/// What a worker brings along.
 #[derive(Default, Serialize)]
 struct WorkerConfiguration {
     configuration: Map<String, Value>,
@@ -62,7 +68,6 @@ struct Process {
     state: &'static str,
     mode: &'static str,
     corpus: Option<String>,
-    /// Only `ready` makes workers say what became of each element.
     activity_state: &'static str,
     /// Without a clear no, newer workers never say that they have begun an element.
     skip_elements_json: bool,
@@ -88,79 +93,195 @@ struct Item {
     secret: bool,
 }
 
+/// What is known of a worker run, wherever it comes from.
+struct Known {
+    id: String,
+    /// What its worker is.
+    of: String,
+    name: String,
+    version: String,
+    summary: String,
+    kind: &'static str,
+    state: &'static str,
+    mode: &'static str,
+    corpus: Option<String>,
+    parents: Vec<String>,
+    brought: WorkerConfiguration,
+    chosen: Map<String, Value>,
+    model_version: Option<engine::model::ModelVersion>,
+}
+
 pub(super) async fn get(
     State(app): State<App>,
     Caller(actor): Caller,
     site: Site,
-    Id(id): Id<RunId>,
+    Id(id): Id<WorkerRunId>,
 ) -> Result<Json<WorkerRun>, Problem> {
-    let run = engine::run::get(&app.engine, &actor, id).await?;
-    let model_version = match chosen(&app, &actor, &run).await? {
+    let known = known(&app, &actor, id).await?;
+    let model_version = match known.model_version.clone() {
         Some(version) => Some(model_version::whole(&app, &actor, &site, version).await?),
         None => None,
     };
-    Ok(Json(show(run, model_version)))
+    Ok(Json(show(known, model_version)))
+}
+
+/// What a worker with this id is.
+pub(super) async fn version(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Id(id): Id<WorkerRunId>,
+) -> Result<Json<WorkerVersion>, Problem> {
+    Ok(Json(show(known(&app, &actor, id).await?, None).worker_version))
 }
 
 pub(super) async fn configuration(
     State(app): State<App>,
     Caller(actor): Caller,
-    Id(id): Id<RunId>,
+    Id(id): Id<WorkerRunId>,
 ) -> Result<Json<Merged>, Problem> {
-    let run = engine::run::get(&app.engine, &actor, id).await?;
-    let mut values = chosen(&app, &actor, &run).await?.map(|version| version.config).unwrap_or_default();
-    values.extend(config(&run));
-    let configuration = values.into_iter().map(|(key, value)| Item { key, value, secret: false });
-    Ok(Json(Merged { configuration: configuration.collect() }))
+    let known = known(&app, &actor, id).await?;
+    let model = known.model_version.map(|version| version.config).unwrap_or_default();
+    let values = merged(&known.brought, model, known.chosen);
+    let items = values.into_iter().map(|(key, value)| Item { key, value, secret: false });
+    // Secrets are named by themselves: a worker asks for each, and looks for a file of its own when there is none.
+    let secrets = known.brought.secrets.into_iter();
+    let secrets = secrets.map(|name| Item { key: name.clone(), value: Value::String(name), secret: true });
+    Ok(Json(Merged { configuration: items.chain(secrets).collect() }))
 }
 
-/// The model version that the run's config names, if it does.
-async fn chosen(
+/// The order of older workers, which merge by themselves: what the worker brings, the model's, defaults of what the model does not
+/// say, what was chosen.
+fn merged(
+    brought: &WorkerConfiguration,
+    model: Map<String, Value>,
+    chosen: Map<String, Value>,
+) -> Map<String, Value> {
+    let mut values = brought.configuration.clone();
+    for (key, choice) in &brought.user_configuration {
+        if let Some(default) = choice.get("default").filter(|_| !model.contains_key(key)) {
+            values.insert(key.clone(), default.clone());
+        }
+    }
+    values.extend(model);
+    values.extend(chosen);
+    values
+}
+
+async fn known(app: &App, actor: &Actor, id: WorkerRunId) -> Result<Known, Problem> {
+    match engine::worker_run::get(&app.engine, actor, id).await {
+        Ok(row) => of_worker_run(app, actor, row).await,
+        Err(engine::Error::NotFound { .. }) => {
+            let run = engine::run::get(&app.engine, actor, RunId(id.0)).await?;
+            of_run(app, actor, run).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn of_worker_run(app: &App, actor: &Actor, row: Row) -> Result<Known, Problem> {
+    let run = match row.run_id {
+        Some(id) => Some(engine::run::get(&app.engine, actor, id).await?),
+        None => None,
+    };
+    let (path, named) = match &row.model_version_id {
+        Some(id) => ("model_version_id".to_owned(), Some(id.as_str())),
+        None => named(&row.configuration),
+    };
+    let model_version = meant(app, actor, row.project_id, path, named).await?;
+    let state = match &run {
+        Some(run) => run.life.status,
+        None if row.counts.queued + row.counts.started > 0 => Status::JobRunning,
+        None => Status::JobCompleted,
+    };
+    let parents = ponos::parents(app, actor, &row).await?;
+    Ok(Known {
+        of: row.id.to_string(),
+        version: run.map(|run| run.version).unwrap_or_default(),
+        name: row.worker,
+        summary: row.summary,
+        kind: "worker",
+        state: ponos::state(state),
+        mode: row.mode.word(),
+        corpus: row.corpus_id.map(|corpus| corpus.to_string()),
+        parents,
+        brought: WorkerConfiguration {
+            configuration: row.worker_configuration,
+            user_configuration: row.user_configuration,
+            secrets: row.secrets,
+        },
+        chosen: row.configuration,
+        model_version,
+        id: row.id.to_string(),
+    })
+}
+
+async fn of_run(app: &App, actor: &Actor, run: Run) -> Result<Known, Problem> {
+    let chosen = run.config.as_object().cloned().unwrap_or_default();
+    let (path, named) = named(&chosen);
+    let model_version = meant(app, actor, run.project_id, path, named).await?;
+    let id = run.id.to_string();
+    let version = if run.version.is_empty() { "unversioned" } else { &run.version };
+    Ok(Known {
+        of: run.blueprint_id.map_or_else(|| id.clone(), |blueprint| blueprint.to_string()),
+        summary: format!("Worker {} @ {version}", run.name),
+        version: run.version,
+        name: run.name,
+        kind: run.kind.word(),
+        state: ponos::state(run.life.status),
+        mode: "workers",
+        corpus: None,
+        parents: Vec::new(),
+        brought: WorkerConfiguration::default(),
+        chosen,
+        model_version,
+        id,
+    })
+}
+
+/// The model version that a configuration names, and where.
+fn named(config: &Map<String, Value>) -> (String, Option<&str>) {
+    (format!("config.{MODEL_VERSION}"), config.get(MODEL_VERSION).and_then(Value::as_str))
+}
+
+async fn meant(
     app: &App,
-    actor: &engine::Actor,
-    run: &Run,
+    actor: &Actor,
+    project: runyard_domain::ProjectId,
+    path: String,
+    named: Option<&str>,
 ) -> Result<Option<engine::model::ModelVersion>, Problem> {
-    let Some(named) = run.config.get(MODEL_VERSION).and_then(Value::as_str) else { return Ok(None) };
-    let path = format!("config.{MODEL_VERSION}");
+    let Some(named) = named else { return Ok(None) };
     let reference = Reference::parse(named).map_err(|error| Problem::field(&path, error.to_string()))?;
-    match engine::model::meant(&app.engine, actor, run.project_id, reference).await {
+    match engine::model::meant(&app.engine, actor, project, reference).await {
         Ok(version) => Ok(Some(version)),
         Err(error @ engine::Error::NotFound { .. }) => Err(Problem::field(&path, error.to_string())),
         Err(error) => Err(error.into()),
     }
 }
 
-fn config(run: &Run) -> Map<String, Value> {
-    run.config.as_object().cloned().unwrap_or_default()
-}
-
-fn show(run: Run, model_version: Option<ModelVersion>) -> WorkerRun {
-    let configuration = Some(config(&run)).filter(|config| !config.is_empty());
-    let id = run.id.to_string();
-    let of = run.blueprint_id.map_or_else(|| id.clone(), |blueprint| blueprint.to_string());
-    let version = if run.version.is_empty() { "unversioned".to_owned() } else { run.version };
+fn show(known: Known, model_version: Option<ModelVersion>) -> WorkerRun {
+    let version = if known.version.is_empty() { "unversioned".to_owned() } else { known.version };
+    let id = known.id;
+    let worker =
+        Worker { id: known.of, slug: slug(&known.name), name: known.name.clone(), r#type: known.kind };
+    let chosen = Some(known.chosen).filter(|chosen| !chosen.is_empty());
     WorkerRun {
-        parents: Vec::new(),
-        summary: format!("Worker {} @ {version}", run.name),
-        worker_version: WorkerVersion {
-            id: of.clone(),
-            version,
-            worker: Worker { id: of, name: run.name.clone(), slug: slug(&run.name), r#type: run.kind.word() },
-            configuration: WorkerConfiguration::default(),
-        },
+        parents: known.parents,
+        summary: known.summary,
+        worker_version: WorkerVersion { id: id.clone(), version, worker, configuration: known.brought },
         process: Process {
             id: id.clone(),
-            name: run.name.clone(),
-            state: ponos::state(run.life.status),
-            mode: "workers",
-            corpus: None,
-            activity_state: "disabled",
+            name: known.name.clone(),
+            state: known.state,
+            mode: known.mode,
+            activity_state: if known.corpus.is_some() { READY } else { "disabled" },
+            corpus: known.corpus,
             skip_elements_json: false,
         },
         model_version,
-        configuration: configuration.map(|configuration| Chosen {
+        configuration: chosen.map(|configuration| Chosen {
             id: id.clone(),
-            name: run.name,
+            name: known.name,
             configuration,
         }),
         id,
@@ -182,6 +303,8 @@ fn slug(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -190,5 +313,17 @@ mod tests {
         {
             assert_eq!(slug(name), expected);
         }
+    }
+
+    #[test]
+    fn a_configuration_is_merged_as_older_workers_merge_it() {
+        let map = |value: Value| value.as_object().cloned().unwrap_or_default();
+        let brought = WorkerConfiguration {
+            configuration: map(json!({"a": 1, "b": 1, "c": 1})),
+            user_configuration: map(json!({"b": {"default": 2}, "c": {"default": 2}, "d": {"type": "int"}})),
+            secrets: Vec::new(),
+        };
+        let merged = merged(&brought, map(json!({"b": 3})), map(json!({"c": 4})));
+        assert_eq!(Value::from(merged), json!({"a": 1, "b": 3, "c": 4}));
     }
 }

@@ -1,0 +1,103 @@
+//! Loose files of a task: what clients of other systems upload one by one, saying neither what is in it nor when it has arrived.
+//! They are no artifacts, and no row knows them: they are what is stored below their run, and go with it.
+
+use runyard_domain::{
+    Millis, RunId,
+    checkpoint::check_path,
+    run::{Kind, Run},
+    token::Scope,
+};
+use runyard_objects::{GetAs, PUT_MAX, Signed};
+use runyard_store::{self as store, Tx};
+
+use super::{ADDRESS_S, create::run_prefix};
+use crate::{Actor, Engine, Error, Result, corpus, run::visible};
+
+/// A loose file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loose {
+    /// Its name; may have slashes.
+    pub path: String,
+    /// Bytes.
+    pub size: i64,
+    /// When it was stored.
+    pub stored_at: Millis,
+}
+
+/// What the keys of the loose files of a run begin with.
+fn prefix(run: RunId) -> String {
+    format!("{}loose/", run_prefix(run))
+}
+
+/// Where to send a file of a run of the kind `worker`, in place of one that is there.
+///
+/// # Errors
+/// 422 for a path or a size that cannot be.
+pub async fn begin(engine: &Engine, actor: &Actor, run: RunId, path: &str, size: i64) -> Result<Signed> {
+    check_path(path).map_err(|error| Error::field("path", error.to_string()))?;
+    let limit = u64::try_from(size).ok().filter(|size| *size <= PUT_MAX);
+    let limit =
+        limit.ok_or_else(|| Error::field("size", format!("{size} is not from 0 to {PUT_MAX} bytes")))?;
+    let actor = actor.clone();
+    let found = engine.db.read(move |tx| visible(&actor, run, store::run::get(tx, run)?)).await?;
+    if found.kind != Kind::Worker {
+        return Err(Error::conflict(format!("run {run} is no worker: only those have loose files")));
+    }
+    Ok(engine.objects.presign_put_any(&format!("{}{path}", prefix(run)), limit, ADDRESS_S)?)
+}
+
+/// Loose files of a run, by path. A job reads those of other runs of its project too.
+pub async fn list(engine: &Engine, actor: &Actor, run: RunId) -> Result<Vec<Loose>> {
+    let found = of_project(engine, actor, run).await?;
+    if found.kind != Kind::Worker {
+        return Ok(Vec::new());
+    }
+    let prefix = prefix(run);
+    let listed = engine.objects.list(&prefix).await?.into_iter();
+    let loose = listed.filter_map(|object| {
+        let since = object.modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Some(Loose {
+            path: object.key.strip_prefix(&prefix)?.to_owned(),
+            size: object.size as i64,
+            stored_at: Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
+        })
+    });
+    Ok(loose.collect())
+}
+
+/// Where to read a loose file; `None`: there is none with this path.
+pub async fn read(engine: &Engine, actor: &Actor, run: RunId, path: &str) -> Result<Option<Signed>> {
+    let found = of_project(engine, actor, run).await?;
+    if found.kind != Kind::Worker || check_path(path).is_err() {
+        return Ok(None);
+    }
+    let key = format!("{}{path}", prefix(run));
+    if engine.objects.size(&key).await?.is_none() {
+        return Ok(None);
+    }
+    let name = path.rsplit('/').next().map(str::to_owned);
+    let get = GetAs { name, content_type: Some("application/octet-stream".to_owned()) };
+    Ok(Some(engine.objects.presign_get(&key, ADDRESS_S, &get)?))
+}
+
+/// Whether a run that is being deleted may have loose files.
+pub(super) fn may_have(tx: &mut Tx, run: RunId) -> Result<bool> {
+    Ok(store::run::get(tx, run)?.is_some_and(|run| run.kind == Kind::Worker))
+}
+
+/// The run, for whoever may read what it left: its own job, and jobs of its project.
+async fn of_project(engine: &Engine, actor: &Actor, run: RunId) -> Result<Run> {
+    let actor = actor.clone();
+    engine
+        .db
+        .read(move |tx| {
+            let found = store::run::get(tx, run)?;
+            match actor.scope {
+                Scope::Run(..) => found
+                    .filter(|found| corpus::reads(&actor, found.project_id))
+                    .ok_or_else(|| Error::not_found("run", run)),
+                _ => visible(&actor, run, found),
+            }
+        })
+        .await
+}
