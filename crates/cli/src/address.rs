@@ -8,6 +8,7 @@ use runyard_wire::{blueprint::Blueprint, run::Run};
 
 use crate::{context::Context, failure::Failure, time};
 
+pub(crate) mod corpus;
 pub(crate) mod model;
 
 /// So many of the newest runs are looked through for a piece of an id.

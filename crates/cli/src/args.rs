@@ -6,9 +6,13 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::output::Format;
 
+pub(crate) mod arkindex;
 pub(crate) mod artifact;
 pub(crate) mod blueprint;
 pub(crate) mod checkpoint;
+pub(crate) mod corpus;
+pub(crate) mod dataset;
+pub(crate) mod element;
 pub(crate) mod model;
 pub(crate) mod project;
 pub(crate) mod run;
@@ -16,6 +20,7 @@ pub(crate) mod server;
 pub(crate) mod submit;
 pub(crate) mod token;
 mod value;
+pub(crate) mod worker;
 
 /// Runs, tracks and ships machine-learning work.
 #[derive(Debug, Parser)]
@@ -94,6 +99,21 @@ pub(crate) enum Command {
     /// Models: publish, list, download, compare and delete their versions
     #[command(subcommand)]
     Model(model::Model),
+    /// Corpora: hold elements
+    #[command(subcommand)]
+    Corpus(corpus::Corpus),
+    /// Elements: import, list, show, delete
+    #[command(subcommand)]
+    Element(element::Element),
+    /// Workers: work through elements, see what failed, try again
+    #[command(subcommand)]
+    Worker(worker::Worker),
+    /// Datasets: elements in sets, split, built into an archive, downloaded
+    #[command(subcommand)]
+    Dataset(dataset::Dataset),
+    /// Arkindex: import what it exports
+    #[command(subcommand)]
+    Arkindex(arkindex::Arkindex),
     /// Stop runs: SIGTERM now, SIGKILL after the grace
     Stop(run::Stop),
     /// Start a run that has ended once more

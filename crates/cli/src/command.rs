@@ -8,12 +8,16 @@ use crate::{
     failure::Failure,
 };
 
+mod arkindex;
 mod artifact;
 mod backup;
 mod blueprint;
 mod checkpoint;
 mod confirm;
+mod corpus;
+mod dataset;
 mod doctor;
+mod element;
 mod events;
 mod gc;
 mod logs;
@@ -31,6 +35,9 @@ mod show;
 mod stop;
 mod token;
 mod wait;
+mod worker;
+
+pub(crate) use ls::pattern;
 
 /// Does what the command line says; answers the exit code.
 pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
@@ -62,6 +69,11 @@ async fn speak(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Artifacts(args) => artifact::list(context, args).await,
         Command::Artifact(args) => artifact::run(context, args).await,
         Command::Model(args) => model::run(context, args).await,
+        Command::Corpus(args) => corpus::run(context, args).await,
+        Command::Element(args) => element::run(context, args).await,
+        Command::Worker(args) => worker::run(context, args).await,
+        Command::Dataset(args) => dataset::run(context, args).await,
+        Command::Arkindex(args) => arkindex::run(context, args).await,
         Command::Stop(args) => stop::run(context, args).await,
         Command::Restart(args) => restart::run(context, args).await,
         Command::Rm(args) => rm::run(context, args).await,

@@ -2,27 +2,54 @@
 //! the person asks for a stop.
 
 mod ask;
+mod elements;
 mod log;
 mod screen;
 mod summary;
 
-use runyard_client::run::{End, Update, Want};
-use runyard_wire::run::StopRun;
+use std::{
+    pin::Pin,
+    time::{Duration, Instant},
+};
+
+use runyard_client::{
+    Error,
+    run::{End, Update, Want},
+};
+use runyard_wire::{
+    run::StopRun,
+    worker_run::{Counts, WorkerRun},
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{address, context::Context, failure::Failure, output, output::Format, show};
 use ask::Choice;
+use elements::Pace;
 use screen::Screen;
 
 /// Grace of a stop that was asked for with Ctrl-C.
 const STOP_GRACE_S: i64 = 30;
 
+/// How often the counts of a worker run are asked for.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+
 /// Follows the run `id`; answers the exit code.
 pub(crate) async fn follow(context: &Context, id: &str) -> Result<u8, Failure> {
+    until_end(context, id, false).await
+}
+
+/// The same of a run that works through elements, with how far it is.
+pub(crate) async fn elements(context: &Context, id: &str) -> Result<u8, Failure> {
+    until_end(context, id, true).await
+}
+
+async fn until_end(context: &Context, id: &str, elements: bool) -> Result<u8, Failure> {
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut following = context.client.follow_run(id, Want { logs: true, metrics: true, ..Want::default() });
     let mut screen = Screen::new(context.out.format);
+    let mut pace = Pace::default();
+    let mut asked = ask(context, id, Duration::ZERO);
     let end = loop {
         let update = tokio::select! {
             update = following.next() => update,
@@ -35,6 +62,13 @@ pub(crate) async fn follow(context: &Context, id: &str) -> Result<u8, Failure> {
                 }
             },
             _ = terminate.recv() => return Ok(detach(&mut screen, id, 143)),
+            counted = &mut asked, if elements => {
+                if let Ok(run) = counted {
+                    screen.elements(&pace.take(run.counts, Instant::now()));
+                }
+                asked = ask(context, id, COUNT_EVERY);
+                continue;
+            }
         };
         let Some(update) = update.inspect_err(|_| screen.close())? else { break None };
         match update {
@@ -52,10 +86,33 @@ pub(crate) async fn follow(context: &Context, id: &str) -> Result<u8, Failure> {
             Update::End(end) => break Some(end),
         }
     };
-    finish(context, screen, id, end).await
+    let counts = match elements {
+        true => context.client_now().worker_run(id).await.ok().map(|run| run.counts),
+        false => None,
+    };
+    finish(context, screen, id, end, counts).await
 }
 
-async fn finish(context: &Context, mut screen: Screen, id: &str, end: Option<End>) -> Result<u8, Failure> {
+/// Asks for the worker run after a while.
+fn ask(
+    context: &Context,
+    id: &str,
+    after: Duration,
+) -> Pin<Box<dyn Future<Output = Result<WorkerRun, Error>>>> {
+    let (client, id) = (context.client_now(), id.to_owned());
+    Box::pin(async move {
+        tokio::time::sleep(after).await;
+        client.worker_run(&id).await
+    })
+}
+
+async fn finish(
+    context: &Context,
+    mut screen: Screen,
+    id: &str,
+    end: Option<End>,
+    counts: Option<Counts>,
+) -> Result<u8, Failure> {
     screen.close();
     let run = context.client_now().run(id).await;
     let (status, exit) = match (&end, &run) {
@@ -66,7 +123,12 @@ async fn finish(context: &Context, mut screen: Screen, id: &str, end: Option<End
     let exit = show::exit(exit.as_ref());
     match context.out.format {
         Format::Json => output::json(&run?)?,
-        Format::Table => summary::tell(run.ok().as_ref(), id, status, exit.as_ref(), screen.newest()),
+        Format::Table => {
+            summary::tell(run.ok().as_ref(), id, status, exit.as_ref(), screen.newest());
+            if let Some(counts) = counts {
+                summary::tell_elements(id, counts);
+            }
+        }
         Format::Quiet | Format::Csv => {}
     }
     Ok(show::exit_code(status, exit.as_ref()))

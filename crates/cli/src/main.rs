@@ -12,6 +12,7 @@ mod output;
 mod place;
 mod plot;
 mod pull;
+mod selection;
 mod show;
 mod source;
 mod submission;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use runyard_domain::resources::Resources;
+use runyard_domain::{resources::Resources, run::Kind, worker_run::WorkerSpec};
 use runyard_wire::{
     blueprint::Blueprint,
     run::{NewRun, Run, RunSpec},
@@ -10,8 +10,12 @@ use runyard_wire::{
 
 use crate::{address, args::submit, config, context::Context, failure::Failure, output::Format, source};
 
-/// Submits the run.
-pub(crate) async fn submit(context: &Context, args: submit::Submit) -> Result<Run, Failure> {
+/// Submits the run; of the kind `worker` with what it works through, and in which project.
+pub(crate) async fn submit(
+    context: &Context,
+    args: submit::Submit,
+    worker: Option<(WorkerSpec, Option<String>)>,
+) -> Result<Run, Failure> {
     if args.command.is_empty() && args.blueprint.is_none() {
         return Err(Failure::usage("there is nothing to run")
             .hint("write the program behind two dashes (`-- python train.py`), or name a --blueprint"));
@@ -39,17 +43,21 @@ pub(crate) async fn submit(context: &Context, args: submit::Submit) -> Result<Ru
         .name
         .clone()
         .unwrap_or_else(|| name(args.code.source.as_deref(), blueprint.as_ref(), &args.command));
+    let (worker, project) = worker.unzip();
     let new = NewRun {
-        project_id: context.project.clone().or_else(|| blueprint.as_ref().map(|own| own.project_id.clone())),
+        project_id: project
+            .flatten()
+            .or_else(|| context.project.clone())
+            .or_else(|| blueprint.as_ref().map(|own| own.project_id.clone())),
         name,
         version: args.version,
-        kind: None,
+        kind: worker.as_ref().map(|_| Kind::Worker.word().to_owned()),
         blueprint_id: blueprint.map(|blueprint| blueprint.id),
         task_type: args.task_type,
         config,
         resources,
         spec: Some(RunSpec {
-            worker: None,
+            worker,
             command: args.command,
             image: None,
             source: digest,

@@ -1,8 +1,14 @@
 //! Corpora, their types and classes, and images.
 
+use std::path::Path;
+
+use futures::TryStreamExt as _;
 use reqwest::Method;
 use runyard_wire::{
-    corpus::{Corpus, CorpusPatch, ElementType, Entity, EntityType, NewCorpus, NewElementType},
+    Data,
+    corpus::{
+        Corpus, CorpusPatch, ElementType, Entity, EntityType, ImportedCorpus, NewCorpus, NewElementType,
+    },
     image::{Image, PutImages},
     result::Class,
 };
@@ -88,6 +94,35 @@ impl Client {
     pub async fn entities(&self, corpus: &str, offset: i64, limit: i64) -> Result<Vec<Entity>, Error> {
         let query = Query::default().one("offset", Some(offset)).one("limit", Some(limit));
         self.http.get(query.on(self.http.api(&["corpora", corpus, "entities"])?)).await
+    }
+
+    /// Imports a SQLite export of Arkindex as the corpus `name`. It is never in memory as a whole. `moved` hears of every piece.
+    pub async fn import_arkindex(
+        &self,
+        file: &Path,
+        name: &str,
+        project: Option<&str>,
+        moved: impl Fn(u64) + Send + Sync + 'static,
+    ) -> Result<ImportedCorpus, Error> {
+        let local = |cause| Error::Local { what: format!("cannot read {}", file.display()), cause };
+        let opened = tokio::fs::File::open(file).await.map_err(local)?;
+        let length = opened.metadata().await.map_err(local)?.len();
+        let query = Query::default().one("name", Some(name)).one("project_id", project);
+        let url = query.on(self.http.api(&["arkindex", "import"])?);
+        let request = self
+            .http
+            .request(Method::POST, url.clone())?
+            .header("content-type", "application/vnd.sqlite3")
+            .header("content-length", length);
+        let bytes = crate::source::chunks(opened).inspect_ok(move |chunk| moved(chunk.len() as u64));
+        // Without a time limit: the server may work at it for long once it has all of it.
+        let response = self.http.send(request.body(reqwest::Body::wrap_stream(bytes))).await?;
+        let status = response.status().as_u16();
+        let unexpected = |why: String| Error::Unexpected { url: url.to_string(), status, why };
+        let body = response.bytes().await.map_err(|error| unexpected(error.to_string()))?;
+        let data: Data<ImportedCorpus> =
+            serde_json::from_slice(&body).map_err(|error| unexpected(error.to_string()))?;
+        Ok(data.data)
     }
 
     /// Names images by their addresses; answers them in the order of the request.

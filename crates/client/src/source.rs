@@ -54,7 +54,7 @@ impl Client {
     }
 }
 
-fn chunks(file: tokio::fs::File) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+pub(crate) fn chunks(file: tokio::fs::File) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
     futures::stream::try_unfold(file, |mut file| async move {
         let mut chunk = BytesMut::with_capacity(CHUNK);
         let read = file.read_buf(&mut chunk).await?;

@@ -4,6 +4,7 @@
 //! may be dropped at an await or killed between any two lines; the next call finds a state that is true.
 
 pub mod activity;
+pub mod arkindex_import;
 pub mod backup;
 pub mod blueprint;
 pub mod clock;

@@ -1,6 +1,7 @@
 //! The native API: a file per noun. Handlers turn wire into engine and back, and do nothing else.
 
 mod activity;
+mod arkindex;
 mod artifact;
 mod blueprint;
 mod checkpoint;
@@ -121,6 +122,7 @@ pub(crate) fn long() -> OpenApiRouter<App> {
         .routes(routes!(system::collect_garbage))
         .routes(routes!(source::put))
         .routes(routes!(corpus::delete))
+        .routes(routes!(arkindex::import))
         .routes(routes!(element::create))
         .routes(routes!(element::delete))
         .routes(routes!(result::add))

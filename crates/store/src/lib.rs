@@ -3,6 +3,7 @@
 //! A file per noun: plain functions over a transaction, records in and out. No rule of the product lives here.
 
 pub mod activity;
+pub mod arkindex_export;
 pub mod blueprint;
 pub mod cache_file;
 pub mod corpus;
@@ -20,6 +21,8 @@ pub mod metric;
 pub mod model;
 pub mod object;
 pub mod project;
+#[cfg(test)]
+mod races;
 pub mod run;
 pub mod source;
 #[cfg(any(test, feature = "testing"))]

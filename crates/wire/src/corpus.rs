@@ -19,6 +19,15 @@ pub struct Corpus {
     pub created_at: i64,
 }
 
+/// What an import brought.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ImportedCorpus {
+    /// The corpus.
+    pub corpus: Corpus,
+    /// Elements of the export; those that were there already too.
+    pub elements: i64,
+}
+
 /// Creates a corpus.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -28,6 +28,9 @@ pub struct Model {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewModel {
+    /// An id of your own, such as that of an import: a UUID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Name: 1 to 200 characters, neither `@` nor `/` in it.
     pub name: String,
     /// The project's id or name; absent: the token's own, or `default`.

@@ -66,6 +66,14 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `SET=PART` of a split.
+pub(super) fn share(text: &str) -> Result<(String, f64), String> {
+    let wrong = || format!("`{text}` is no SET=PART such as train=0.8");
+    let (set, part) = text.rsplit_once('=').filter(|(set, _)| !set.is_empty()).ok_or_else(wrong)?;
+    let part: f64 = part.parse().map_err(|_| wrong())?;
+    if part.is_finite() && part > 0.0 { Ok((set.to_owned(), part)) } else { Err(wrong()) }
+}
+
 /// A word of `--retry-on`.
 pub(super) fn retry_on(text: &str) -> Result<RetryOn, String> {
     match text {

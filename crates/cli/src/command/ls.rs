@@ -43,7 +43,7 @@ pub(super) async fn run(context: &Context, args: Ls) -> Result<u8, Failure> {
 }
 
 /// A plain text matches anywhere in a name.
-fn pattern(text: &str) -> String {
+pub(crate) fn pattern(text: &str) -> String {
     if text.contains(['%', '_']) { text.to_owned() } else { format!("%{}%", text.replace('\\', r"\\")) }
 }
 

@@ -21,7 +21,7 @@ use crate::{
 mod diff;
 pub(super) mod publish;
 mod rm;
-mod show;
+pub(super) mod show;
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     match args {

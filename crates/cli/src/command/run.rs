@@ -17,7 +17,7 @@ pub(super) async fn run(context: &Context, args: submit::Run) -> Result<u8, Fail
         return submit(context, args.submit).await;
     }
     refuse_csv(context)?;
-    let run = submission::submit(context, args.submit).await?;
+    let run = submission::submit(context, args.submit, None).await?;
     let id = run.id.as_deref().unwrap_or_default();
     if context.out.format == Format::Table {
         output::note(format!("run {id} ({})", run.name.as_deref().unwrap_or_default()));
@@ -27,14 +27,14 @@ pub(super) async fn run(context: &Context, args: submit::Run) -> Result<u8, Fail
 
 pub(super) async fn submit(context: &Context, args: submit::Submit) -> Result<u8, Failure> {
     refuse_csv(context)?;
-    let run = submission::submit(context, args).await?;
+    let run = submission::submit(context, args, None).await?;
     let id = run.id.clone().unwrap_or_default();
     context.out.one(&run, &id, || tell(&run, &id))?;
     Ok(0)
 }
 
 /// The id alone on stdout, so that `$(runyard submit ...)` is it.
-fn tell(run: &Run, id: &str) -> Result<(), Failure> {
+pub(super) fn tell(run: &Run, id: &str) -> Result<(), Failure> {
     output::line(id)?;
     let short = address::short(id);
     let name = run.name.as_deref().unwrap_or_default();

@@ -12,7 +12,7 @@ use runyard_client::{Error, run::LogText};
 use runyard_domain::run::Status;
 use runyard_wire::{event::Event, metric::Metric, run::Progress};
 
-use super::log::Lines;
+use super::{elements::Shown, log::Lines};
 use crate::{
     failure::Failure,
     output::{self, Format, Tone, painted},
@@ -35,6 +35,10 @@ pub(super) struct Screen {
     bar: BTreeMap<String, ProgressBar>,
     /// By operation: tenths that were said.
     said: BTreeMap<String, u64>,
+    /// That of a worker run.
+    elements: Option<ProgressBar>,
+    /// The tenth that was said of it.
+    elements_said: Option<u64>,
     lines: Lines,
     epoch: Option<i64>,
     newest: BTreeMap<String, Metric>,
@@ -53,6 +57,8 @@ impl Screen {
             bars: MultiProgress::with_draw_target(target),
             bar: BTreeMap::new(),
             said: BTreeMap::new(),
+            elements: None,
+            elements_said: None,
             lines: Lines::default(),
             epoch: None,
             newest: BTreeMap::new(),
@@ -111,6 +117,25 @@ impl Screen {
                 self.say_progress(progress, (ratio * 10.0) as u64);
             }
         }
+    }
+
+    /// How far a worker run is.
+    pub(super) fn elements(&mut self, shown: &Shown) {
+        if !self.terminal {
+            let tenth = (shown.ratio * 10.0) as u64;
+            if self.elements_said.replace(tenth) != Some(tenth) {
+                self.say(&shown.text);
+            }
+            return;
+        }
+        let bar = self.elements.get_or_insert_with(|| {
+            let style = ProgressStyle::with_template("{bar:24} {wide_msg}");
+            let bar =
+                ProgressBar::new(STEPS).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            self.bars.insert(0, bar)
+        });
+        bar.set_position((shown.ratio * STEPS as f64) as u64);
+        bar.set_message(shown.text.clone());
     }
 
     pub(super) fn metrics(&mut self, points: Vec<Metric>) {
@@ -179,6 +204,10 @@ impl Screen {
 
     fn clear_bars(&mut self) {
         for (_, bar) in std::mem::take(&mut self.bar) {
+            bar.finish_and_clear();
+            self.bars.remove(&bar);
+        }
+        if let Some(bar) = self.elements.take() {
             bar.finish_and_clear();
             self.bars.remove(&bar);
         }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use runyard_domain::{job::Exit, run::Status};
-use runyard_wire::{metric::Metric, run::Run};
+use runyard_wire::{metric::Metric, run::Run, worker_run::Counts};
 
 use crate::{
     address,
@@ -48,6 +48,22 @@ pub(super) fn tell(
         }
     }
     output::note(format!("\n{}", next(id, status, newest.is_empty())));
+}
+
+/// How many elements became what.
+pub(super) fn tell_elements(id: &str, counts: Counts) {
+    let Counts { queued, started, processed, error } = counts;
+    let left = match queued + started {
+        0 => String::new(),
+        left => format!(", {left} left"),
+    };
+    output::note(format!("elements: {processed} processed, {error} failed{left}"));
+    if error > 0 {
+        let id = address::short(id);
+        output::note(format!(
+            "why: runyard worker errors {id}; again: runyard worker retry {id} --state error --restart"
+        ));
+    }
 }
 
 /// Where to look next.

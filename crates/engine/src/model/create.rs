@@ -6,7 +6,7 @@ use runyard_store as store;
 use super::{Model, project_named};
 use crate::{Actor, Engine, Error, Result, idempotent};
 
-/// Makes a model in a project (by id or name; `None`: the token's own, or `default`). `idempotency_key`: a repeat with the
+/// Makes a model, with an id of the caller's choice if there is one, in a project (by id or name; `None`: the token's own, or `default`). `idempotency_key`: a repeat with the
 /// same body answers the same model.
 ///
 /// # Errors
@@ -14,6 +14,7 @@ use crate::{Actor, Engine, Error, Result, idempotent};
 pub async fn create(
     engine: &Engine,
     actor: &Actor,
+    id: Option<ModelId>,
     name: String,
     project: Option<String>,
     description: String,
@@ -23,7 +24,7 @@ pub async fn create(
     names::check_name("name", &name, &mut errors);
     rules::check_description("description", &description, &mut errors);
     errors.finish(())?;
-    let (id, now) = (engine.id(ModelId::new), engine.now());
+    let (id, now) = (id.unwrap_or_else(|| engine.id(ModelId::new)), engine.now());
     let request = format!("{name}\n{project:?}\n{description}");
     let key = idempotent::Key::new("model", idempotency_key, actor, &request)?;
     let actor = actor.clone();
@@ -38,6 +39,10 @@ pub async fn create(
                 let same: ModelId =
                     same.parse().map_err(|error| Error::Internal(format!("idempotency: {error}")))?;
                 return store::model::get(tx, same)?.ok_or_else(|| Error::not_found("model", same));
+            }
+            if store::model::get(tx, id)?.is_some() {
+                let message = format!("there is a model with the id `{id}` already: choose another id");
+                return Err(Error::Conflict { code: "exists", message });
             }
             let model = Model {
                 id,

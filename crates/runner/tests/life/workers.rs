@@ -98,6 +98,7 @@ fn a_stop_ends_all_processes_and_starts_none_again() {
     let runner = bench.runner();
     until("all to be ready", || bench.logs().matches("ready").count() == 3);
     bench.order_stop(20_000);
+    runner.signal(nix::sys::signal::Signal::SIGTERM);
     runner.wait();
     let exit = bench.server.state().exit.clone().unwrap();
     assert_eq!((exit.reason, exit.code), (Reason::Error, Some(9)), "{exit:?}");

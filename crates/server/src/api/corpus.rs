@@ -329,7 +329,7 @@ fn new_type(new: NewElementType) -> engine::corpus::NewType {
     engine::corpus::NewType { id: None, slug: new.slug, display_name: new.display_name, folder: new.folder }
 }
 
-fn wire(corpus: engine::corpus::Corpus) -> Corpus {
+pub(super) fn wire(corpus: engine::corpus::Corpus) -> Corpus {
     Corpus {
         id: corpus.id.to_string(),
         project_id: corpus.project_id.to_string(),

@@ -96,8 +96,11 @@ pub(super) async fn create(
     IdempotencyKey(key): IdempotencyKey,
     Valid(new): Valid<NewModel>,
 ) -> Answer<Model> {
+    let mut errors = FieldErrors::default();
+    let id = query::one(&mut errors, "id", new.id, str::parse);
+    errors.finish(())?;
     let create = move |engine| async move {
-        engine::model::create(&engine, &actor, new.name, new.project_id, new.description, key).await
+        engine::model::create(&engine, &actor, id, new.name, new.project_id, new.description, key).await
     };
     data(wire(app.command(create).await?))
 }

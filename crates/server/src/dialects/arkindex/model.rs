@@ -78,7 +78,7 @@ pub(super) async fn create(
     let (name, maker) = (new.name.clone(), actor.clone());
     let create = move |engine| async move {
         let description = new.description.unwrap_or_default();
-        engine::model::create(&engine, &maker, new.name, None, description, None).await
+        engine::model::create(&engine, &maker, None, new.name, None, description, None).await
     };
     match app.command(create).await {
         Ok(model) => Ok((StatusCode::CREATED, Json(show(model)))),
