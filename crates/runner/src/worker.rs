@@ -74,7 +74,11 @@ pub(crate) async fn after_death(job: &Job, own: &WorkerJob, number: usize) -> Af
         }
         let holder = holder(job.spec.job_id, number as i64);
         let held = release(job, own, &Release { holder, elements: None, died: true }).await?;
-        Ok::<_, Refusal>(After { held, left: left(job, own).await? })
+        let run = worker_run(job, own).await?;
+        let Counts { queued, started, processed, error } = run.counts;
+        // A worker that takes whole sets leaves elements alone: its failure is its last word.
+        let by_sets = run.mode == "dataset" && held == 0 && processed + error == 0;
+        Ok::<_, Refusal>(After { held, left: if by_sets { 0 } else { queued + started } })
     };
     let answer = tokio::select! {
         biased;
