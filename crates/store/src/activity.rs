@@ -161,8 +161,10 @@ pub fn held(tx: &mut Tx, run: WorkerRunId, holder: &str, limit: i64) -> Result<V
     tx.query(sql, params![run, holder, limit])?.iter().map(|row| row.get(0)).collect()
 }
 
-/// Makes the leases of a holder reach until `until` at least; answers how many it has.
+/// Makes the leases of a holder reach until `until` at least; answers how many it has. As all that changes activities, under the
+/// ledger: a claim that saw a lease run out must not take what was renewed since.
 pub fn renew(tx: &mut Tx, run: WorkerRunId, holder: &str, until: Millis) -> Result<i64, Error> {
+    crate::worker_run::lock(tx, run)?;
     tx.execute(
         "UPDATE activities SET lease_until = $3
           WHERE worker_run_id = $1 AND state = 'started' AND holder = $2 AND lease_until < $3",

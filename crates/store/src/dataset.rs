@@ -262,21 +262,32 @@ pub fn remove(
     set: Option<&str>,
     elements: Option<&[ElementId]>,
 ) -> Result<i64, Error> {
-    let mut conditions = Conditions::default();
-    conditions.equal("dataset_id", id);
-    if let Some(set) = set {
-        conditions.equal("set_name", set);
+    if elements.is_some_and(<[ElementId]>::is_empty) {
+        return Ok(0);
     }
-    if let Some(elements) = elements {
-        if elements.is_empty() {
-            return Ok(0);
-        }
-        conditions.any_of(tx.dialect(), "element_id", elements.iter().copied());
+    let mut removed = 0;
+    for one in sets(tx, id)?.into_iter().filter(|one| set.is_none_or(|set| set == one.name)) {
+        let mut conditions = Conditions::default();
+        conditions.equal("dataset_id", id);
+        conditions.equal("set_name", &one.name);
+        conditions.any_of(tx.dialect(), "element_id", elements.into_iter().flatten().copied());
+        let sql = format!("DELETE FROM dataset_elements{}", conditions.clause());
+        let gone = tx.execute(&sql, conditions.values())? as i64;
+        removed += gone;
+        lessen(tx, id, &one.name, gone)?;
     }
-    let sql = format!("DELETE FROM dataset_elements{}", conditions.clause());
-    let removed = tx.execute(&sql, conditions.values())? as i64;
-    recount(tx, id)?;
     Ok(removed)
+}
+
+/// So many less are in a set. What is not counted anew is right whoever else takes elements out meanwhile.
+fn lessen(tx: &mut Tx, dataset: DatasetId, set: &str, by: i64) -> Result<(), Error> {
+    if by > 0 {
+        tx.execute(
+            "UPDATE dataset_sets SET elements = elements - $3 WHERE dataset_id = $1 AND name = $2",
+            params![dataset, set, by],
+        )?;
+    }
+    Ok(())
 }
 
 /// Takes deleted elements out of all datasets.
@@ -285,17 +296,11 @@ pub fn forget_elements(tx: &mut Tx, elements: &[ElementId]) -> Result<(), Error>
     let rows = tx.query_in(&[], &values, |places| {
         format!("DELETE FROM dataset_elements WHERE element_id IN ({places}) RETURNING dataset_id, set_name")
     })?;
-    let mut gone = BTreeMap::<(String, String), i64>::new();
+    let mut gone = BTreeMap::<(DatasetId, String), i64>::new();
     for row in rows {
         *gone.entry((row.get(0)?, row.get(1)?)).or_default() += 1;
     }
-    for ((dataset, set), count) in gone {
-        tx.execute(
-            "UPDATE dataset_sets SET elements = elements - $3 WHERE dataset_id = $1 AND name = $2",
-            params![dataset, set, count],
-        )?;
-    }
-    Ok(())
+    gone.into_iter().try_for_each(|((dataset, set), count)| lessen(tx, dataset, &set, count))
 }
 
 fn recount(tx: &mut Tx, id: DatasetId) -> Result<(), Error> {
@@ -340,7 +345,8 @@ pub fn members(
         .collect()
 }
 
-/// The elements of a dataset, each as often as it is in a set, with the stratum that each belongs to.
+/// The elements of a dataset, each as often as it is in a set, with the stratum that each belongs to. None of them is deleted
+/// before the end of the transaction.
 pub fn strata(
     tx: &mut Tx,
     id: DatasetId,
@@ -349,7 +355,7 @@ pub fn strata(
     let mut values = params![id].to_vec();
     let stratum = match by {
         None => "NULL",
-        Some(Stratify::Type) => "(SELECT e.type FROM elements e WHERE e.id = d.element_id)",
+        Some(Stratify::Type) => "e.type",
         Some(Stratify::Class(run)) => {
             values.push(run.map(|run| run.to_string()).unwrap_or_default().into());
             "(SELECT c.class_id FROM classifications c
@@ -357,7 +363,11 @@ pub fn strata(
                ORDER BY CASE c.state WHEN 'validated' THEN 0 ELSE 1 END, c.confidence DESC, c.class_id LIMIT 1)"
         }
     };
-    let sql = format!("SELECT d.element_id, {stratum} FROM dataset_elements d WHERE d.dataset_id = $1");
+    let keep = tx.dialect().for_key_share_of("e");
+    let sql = format!(
+        "SELECT d.element_id, {stratum} FROM dataset_elements d JOIN elements e ON e.id = d.element_id
+          WHERE d.dataset_id = $1{keep}"
+    );
     let mut names = BTreeMap::<String, Vec<usize>>::new();
     let mut members = Vec::new();
     tx.query_each(&sql, &values, |row| {

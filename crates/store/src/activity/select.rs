@@ -39,7 +39,8 @@ pub fn select(tx: &mut Tx, run: WorkerRunId, from: SelectFrom<'_>, now: Millis) 
     Ok(added)
 }
 
-/// Adds the elements of a selection to a set; answers how many are new there. `into`: the dataset and its set.
+/// Adds the elements of a selection to a set; answers how many are new there. None of them is deleted meanwhile: that would
+/// leave its place behind.
 pub(crate) fn select_into_set(
     tx: &mut Tx,
     dataset: DatasetId,
@@ -47,11 +48,12 @@ pub(crate) fn select_into_set(
     from: SelectFrom<'_>,
 ) -> Result<i64, Error> {
     let mut added = 0;
+    let keep = tx.dialect().for_key_share_of("e");
     for (clause, mut conditions) in selected(tx, from) {
         let (dataset, set) = (conditions.bind(dataset), conditions.bind(set));
         let sql = format!(
             "INSERT INTO dataset_elements (dataset_id, set_name, element_id)
-             SELECT {dataset}, {set}, e.id FROM {clause}{} ORDER BY e.id
+             SELECT {dataset}, {set}, e.id FROM {clause}{} ORDER BY e.id{keep}
                  ON CONFLICT (dataset_id, set_name, element_id) DO NOTHING",
             conditions.clause()
         );

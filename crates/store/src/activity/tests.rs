@@ -21,7 +21,7 @@ pub(crate) fn element(n: u32) -> ElementId {
     ElementId::new(Millis(2), random)
 }
 
-fn run_id(n: u8) -> WorkerRunId {
+pub(crate) fn run_id(n: u8) -> WorkerRunId {
     WorkerRunId::new(Millis(3), [n; 10])
 }
 
@@ -78,7 +78,7 @@ fn everything() -> Selection {
     Selection { query: Some(Query::default()), ..Selection::default() }
 }
 
-async fn begin(db: &Db, n: u8, selection: Selection) -> i64 {
+pub(crate) async fn begin(db: &Db, n: u8, selection: Selection) -> i64 {
     db.write(move |tx| {
         let run = worker_run(n, selection.clone());
         worker_run::insert(tx, &run)?;

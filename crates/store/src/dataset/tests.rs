@@ -82,7 +82,7 @@ both! {
         begin(&db, 1).await;
         fill(&db, "train", (0..10).collect()).await;
         fill(&db, "dev", vec![0, 1]).await;
-        let strata = db.read(|tx| strata(tx, id(1), Some(Stratify::Type))).await.unwrap();
+        let strata = db.write(|tx| strata(tx, id(1), Some(Stratify::Type))).await.unwrap();
         assert_eq!(strata.len(), 12);
         let shares = [("a", 0.5), ("b", 0.5)].map(|(set, share)| Share { set: set.into(), share });
         let chosen = split(strata, &shares, 1);

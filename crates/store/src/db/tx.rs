@@ -28,6 +28,15 @@ impl Dialect {
         }
     }
 
+    /// Keeps the selected rows of a table (by its name in the statement) from being deleted until the end of the transaction;
+    /// others may do the same. Appended to a SELECT.
+    pub fn for_key_share_of(self, table: &str) -> String {
+        match self {
+            Self::Sqlite => String::new(),
+            Self::Postgres => format!(" FOR KEY SHARE OF {table}"),
+        }
+    }
+
     /// Locks the selected rows and leaves out those that others hold: appended to a SELECT.
     pub fn skip_locked(self) -> &'static str {
         match self {

@@ -70,6 +70,7 @@ pub fn delete_all(tx: &mut Tx, ids: &[ElementId]) -> Result<u64, Error> {
 }
 
 fn delete_part(tx: &mut Tx, ids: &[ElementId]) -> Result<u64, Error> {
+    lock(tx, ids)?;
     dataset::forget_elements(tx, ids)?;
     let ids = values(ids);
     for condition in [
@@ -103,6 +104,21 @@ fn delete_part(tx: &mut Tx, ids: &[ElementId]) -> Result<u64, Error> {
     let images: Vec<ImageId> = images.into_iter().flatten().collect();
     image::delete_unused(tx, &images)?;
     Ok(gone.len() as u64)
+}
+
+/// Waits for whoever puts these into a set of a dataset, so that their places there are seen; in the order of their ids, so that
+/// two who want the same ones wait for each other, and not both.
+fn lock(tx: &mut Tx, ids: &[ElementId]) -> Result<(), Error> {
+    let lock = tx.dialect().for_update();
+    if lock.is_empty() {
+        return Ok(());
+    }
+    let mut sorted = ids.to_vec();
+    sorted.sort_unstable();
+    tx.query_in(&[], &values(&sorted), |places| {
+        format!("SELECT id FROM elements WHERE id IN ({places}) ORDER BY id{lock}")
+    })?;
+    Ok(())
 }
 
 /// Deletes some elements of a corpus, at most `limit`; 0: there are none left.
