@@ -179,7 +179,7 @@ fn runs(server: &Server) -> Vec<runyard_wire::run::Run> {
 }
 
 /// What SQLite itself says about its file.
-fn integrity(database: &Path) -> String {
+pub(crate) fn integrity(database: &Path) -> String {
     let check = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchone()[0])";
     let said = Command::new("python3").args(["-c", check]).arg(database).output().expect("python3 is there");
     String::from_utf8_lossy(&said.stdout).trim().to_owned()
