@@ -52,7 +52,7 @@ pub async fn renew(
     engine
         .db
         .write(move |tx| {
-            // Leases only ever grow here, so the floor of the ledger stays one, and nobody has to wait for it.
+            // Leases only ever grow here, so the floor of the ledger stays one.
             let run = worker_run::readable(tx, &actor, id)?;
             let until = now.plus(lease_ms.unwrap_or(run.lease_ms));
             Ok::<_, Error>(store::activity::renew(tx, id, &holder, until)?)
