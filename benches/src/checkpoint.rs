@@ -83,9 +83,11 @@ pub(crate) async fn measure(settings: &Settings, table: &mut Table) -> Result<()
         let share = copied.median() / stored.median() * 100.0;
         let measured = format!("{share:.0} % ({}/s; each {} ms)", speed(stored.median()), stored.each());
         let beside = format!(
-            "cp and fsync: {}/s (each {} ms); peak memory of the runner {}, of the server {}",
+            "cp and fsync: {}/s (each {} ms); runner and server have cores for {:.1} s; peak memory of the runner {}, \
+             of the server {}",
             speed(copied.median()),
             copied.each(),
+            most.cores.as_secs_f64() / TIMES as f64,
             mib(most.runner),
             mib(most.server)
         );
@@ -119,6 +121,8 @@ fn copy(from: &Path, to: &Path) -> Result<Duration> {
 struct Most {
     runner: u64,
     server: u64,
+    /// How long both had cores, in all.
+    cores: Duration,
 }
 
 /// How long a checkpoint takes from its record until it is complete.
@@ -131,13 +135,16 @@ async fn store(settings: &Settings, home: &Path, n: usize, files: u64, most: &mu
     let run = run::submit(&client, "saves", &run::all_cores(), command).await?;
     run::reached(&client, &run, Status::JobRunning).await?;
     let runner = process::runner(&data, &run::job(&client, &run).await?);
+    let mut cores = Duration::ZERO;
     let complete = run::until(async || {
         most.runner = most.runner.max(runner.map_or(0, process::peak));
+        cores = cores.max(runner.map_or(Duration::ZERO, process::cores));
         Ok(client.newest_checkpoint(&run, None).await?.map(|_| SystemTime::now()))
     })
     .await?;
     run::reached(&client, &run, Status::JobCompleted).await?;
     most.server = most.server.max(process::peak(server.id()));
+    most.cores += cores + process::cores(server.id());
     server.stop()?;
     let named = Duration::from_nanos(fs::read_to_string(&file)?.trim().parse()?);
     fs::remove_dir_all(&data)?;

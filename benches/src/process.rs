@@ -1,6 +1,6 @@
 //! What the kernel knows of a process. Signals nobody.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use crate::Result;
 
@@ -26,6 +26,19 @@ pub(crate) fn peak(pid: u32) -> u64 {
 pub(crate) fn on_core() -> Result<u64> {
     let stat = fs::read_to_string("/proc/thread-self/schedstat")?;
     Ok(stat.split_whitespace().next().ok_or("the kernel says no schedstat")?.parse()?)
+}
+
+/// How long all threads of a process had a core; zero when it is gone.
+pub(crate) fn cores(pid: u32) -> Duration {
+    let read = || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name in parentheses may be anything; user and system time are the 14th and 15th word.
+        let words: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let ticks: u64 = words.get(11)?.parse::<u64>().ok()? + words.get(12)?.parse::<u64>().ok()?;
+        // A tick is a hundredth of a second in all that /proc says.
+        Some(Duration::from_millis(ticks * 10))
+    };
+    read().unwrap_or_default()
 }
 
 /// What waits for a core, on average of the last minute.
