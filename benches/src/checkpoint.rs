@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File},
     io::Write as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -24,13 +24,13 @@ pub(crate) const SAVE: &str = "save";
 const SIZE: u64 = 1 << 30;
 const TIMES: usize = 3;
 
-/// Writes a checkpoint of random bytes, makes it durable, and names it: `FILE FILES`. Writes into `FILE` when it did.
+/// Writes a checkpoint of random bytes, makes it durable, and names it: `FILE FILES ML RECORDS`. Writes into `FILE` when it did.
 pub(crate) fn save(args: &[String]) -> ExitCode {
     let saved = || -> Result<()> {
-        let [file, files] = args else { return Err("usage: save FILE FILES".into()) };
-        let ml = PathBuf::from(std::env::var_os("RUNYARD_ML").ok_or("no RUNYARD_ML")?);
-        let records = std::env::var_os("RUNYARD_RECORDS").ok_or("no RUNYARD_RECORDS")?;
-        write(&ml.join("output/checkpoints/1"), files.parse()?)?;
+        let [file, files, ml, records] = args else {
+            return Err("usage: save FILE FILES ML RECORDS".into());
+        };
+        write(&Path::new(ml).join("output/checkpoints/1"), files.parse()?)?;
         let named = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let record = "{\"checkpoint\":{\"global_step\":1,\"path\":\"output/checkpoints/1\"}}\n";
         File::options().append(true).create(true).open(records)?.write_all(record.as_bytes())?;
@@ -131,7 +131,8 @@ async fn store(settings: &Settings, home: &Path, n: usize, files: u64, most: &mu
     let server = Server::start(settings, &data, None)?;
     let client = server.client();
     let own = std::env::current_exe()?.display().to_string();
-    let command = vec![own, SAVE.into(), file.display().to_string(), files.to_string()];
+    let program = [own, SAVE.into(), file.display().to_string(), files.to_string()];
+    let command = run::given("\"$RUNYARD_ML\" \"$RUNYARD_RECORDS\"", program);
     let run = run::submit(&client, "saves", &run::all_cores(), command).await?;
     run::reached(&client, &run, Status::JobRunning).await?;
     let runner = process::runner(&data, &run::job(&client, &run).await?);

@@ -35,13 +35,14 @@ const WORK: u64 = 1_700;
 const STEPS: u64 = 50_000;
 const PAIRS: usize = 5;
 
-/// Appends points one by one, one write each, as a program without a library would: `FILE POINTS WORK`. Writes into
+/// Appends points one by one, one write each, as a program without a library would: `FILE POINTS WORK RECORDS`. Writes into
 /// `FILE` when it began, how long it took and how long it had a core.
 pub(crate) fn report(args: &[String]) -> ExitCode {
     let appended = || -> Result<()> {
-        let [file, points, work] = args else { return Err("usage: report FILE POINTS WORK".into()) };
+        let [file, points, work, path] = args else {
+            return Err("usage: report FILE POINTS WORK RECORDS".into());
+        };
         let (points, work): (u64, u64) = (points.parse()?, work.parse()?);
-        let path = std::env::var_os(RECORDS).ok_or("no RUNYARD_RECORDS")?;
         let mut records = OpenOptions::new().append(true).create(true).open(path)?;
         let (began, clock) = (SystemTime::now().duration_since(UNIX_EPOCH)?, Instant::now());
         let mut line = Vec::with_capacity(200);
@@ -122,7 +123,8 @@ pub(crate) async fn measure(settings: &Settings, table: &mut Table) -> Result<()
         let own = own.clone();
         move |file: &Path| {
             let file = file.display().to_string();
-            vec![own.clone(), REPORT.into(), file, points.to_string(), work.to_string()]
+            let program = [own.clone(), REPORT.into(), file, points.to_string(), work.to_string()];
+            run::given("\"$RUNYARD_RECORDS\"", program)
         }
     };
     let last = |points: u64| (TAGS[3], (points / 4) as i64 - 1);

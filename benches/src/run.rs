@@ -27,6 +27,13 @@ pub(crate) fn all_cores() -> String {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get).to_string()
 }
 
+/// A command that is given words of its environment behind its own: a job learns there where to report.
+pub(crate) fn given<const N: usize>(words: &str, program: [String; N]) -> Vec<String> {
+    let mut command = vec!["sh".to_owned(), "-c".to_owned(), format!("exec \"$@\" {words}"), "sh".to_owned()];
+    command.extend(program);
+    command
+}
+
 /// A run that is under way until it is stopped.
 pub(crate) async fn running(client: &Client, name: &str) -> Result<String> {
     let run = submit(client, name, "100m", vec!["sleep".into(), "600".into()]).await?;
