@@ -42,7 +42,7 @@ pub(crate) async fn measure(settings: &Settings, table: &mut Table) -> Result<()
     progress(&format!("elements: importing {total}"));
     let took = import(&client, &corpus, total).await?;
     judge_rate(table, "import of elements over HTTP, 10,000 to a request", 50_000.0, total, took);
-    let peak_of_import = server.resident_peak()?;
+    let peak_of_import = process::peak(server.id());
 
     let began = Instant::now();
     let run = worker_run(&client, &corpus).await?;
@@ -57,7 +57,7 @@ pub(crate) async fn measure(settings: &Settings, table: &mut Table) -> Result<()
     }
     judge_time(table, "a page of 100 activities by state", &list(&client, &run.id).await?);
     judge_time(table, "the counts of a worker run", &bar(&client, &run.id).await?);
-    let peak = server.resident_peak()?;
+    let peak = process::peak(server.id());
     let beside = format!("{} after the import", mib(peak_of_import));
     table.judged("the server's memory at its highest", "150 MiB", mib(peak), beside, peak < MEMORY);
     let counts = client.worker_run(&run.id).await?.counts;

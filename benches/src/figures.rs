@@ -11,6 +11,16 @@ impl Series {
         self.0.push(took.as_secs_f64() * 1000.0);
     }
 
+    /// A figure that is no time.
+    pub(crate) fn add_number(&mut self, number: f64) {
+        self.0.push(number);
+    }
+
+    /// All of them, in the order of measuring.
+    pub(crate) fn each(&self) -> String {
+        self.0.iter().map(|number| short(*number)).collect::<Vec<_>>().join(", ")
+    }
+
     /// In milliseconds; so many percent of the measurements are not above it.
     pub(crate) fn percentile(&self, percent: f64) -> f64 {
         let mut sorted = self.0.clone();
@@ -19,7 +29,7 @@ impl Series {
         sorted.get(place.clamp(1, sorted.len().max(1)) - 1).copied().unwrap_or(f64::NAN)
     }
 
-    /// In milliseconds.
+    /// The one in the middle, in milliseconds.
     pub(crate) fn median(&self) -> f64 {
         self.percentile(50.0)
     }

@@ -1,12 +1,19 @@
 //! Measures the product from outside, on the release binary, and prints one table: target, measured, what stands beside it.
 //! Not tests: nothing fails for being slow. `scripts/bench` builds and prepares what this needs.
 
+mod archive;
+mod checkpoint;
 mod elements;
 mod figures;
+mod get;
 mod ingest;
 mod latency;
 mod list;
 mod million;
+mod process;
+mod read;
+mod records;
+mod run;
 mod server;
 mod start;
 mod table;
@@ -20,8 +27,9 @@ use table::Table;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const USAGE: &str =
-    "usage: runyard-benches --runyard BINARY --work FOLDER [--postgres URL] [--python PYTHON --peer SCRIPT]
-    [--runs N] [--elements N] [--only start,latency,throughput,list,ingest,elements]";
+    "usage: runyard-benches --runyard BINARY --work FOLDER [--postgres URL] [--python PYTHON [--peer SCRIPT] [--mlflow SCRIPT]]
+    [--arkindex-python PYTHON --arkindex SCRIPT] [--model-mib N] [--runs N] [--elements N]
+    [--only start,latency,throughput,ingest,records,read,checkpoint,archive,list,elements]";
 
 /// What is measured, and with what.
 struct Settings {
@@ -31,8 +39,16 @@ struct Settings {
     work: PathBuf,
     /// An empty PostgreSQL database.
     postgres: Option<String>,
+    /// A Python for programs.
+    python: Option<PathBuf>,
     /// A Python that has HyperQueue, and the script that times it.
     peer: Option<(PathBuf, PathBuf)>,
+    /// A Python that has MLflow, and the script that times it.
+    mlflow: Option<(PathBuf, PathBuf)>,
+    /// A Python that has Arkindex's package for workers, and the script that times it.
+    arkindex: Option<(PathBuf, PathBuf)>,
+    /// MiB of weights in the model that is packed.
+    model_mib: u64,
     /// Runs in the long list.
     runs: u64,
     /// Elements in the large corpus.
@@ -43,7 +59,9 @@ struct Settings {
 
 impl Settings {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
-        let (mut runyard, mut work, mut postgres, mut python, mut peer) = (None, None, None, None, None);
+        let (mut runyard, mut work, mut postgres) = (None, None, None);
+        let (mut python, mut peer, mut mlflow) = (None, None, None);
+        let (mut arkindex_python, mut arkindex, mut model_mib) = (None, None, 1_024);
         let (mut runs, mut elements, mut only) = (1_000_000, 1_000_000, Vec::new());
         while let Some(name) = args.next() {
             let value = args.next().ok_or(USAGE)?;
@@ -53,6 +71,10 @@ impl Settings {
                 "--postgres" => postgres = Some(value),
                 "--python" => python = Some(PathBuf::from(value)),
                 "--peer" => peer = Some(PathBuf::from(value)),
+                "--mlflow" => mlflow = Some(PathBuf::from(value)),
+                "--arkindex-python" => arkindex_python = Some(PathBuf::from(value)),
+                "--arkindex" => arkindex = Some(PathBuf::from(value)),
+                "--model-mib" => model_mib = value.parse()?,
                 "--runs" => runs = value.parse()?,
                 "--elements" => elements = value.parse()?,
                 "--only" => only = value.split(',').map(str::to_owned).collect(),
@@ -63,7 +85,11 @@ impl Settings {
             runyard: runyard.ok_or(USAGE)?,
             work: work.ok_or(USAGE)?,
             postgres,
-            peer: python.zip(peer),
+            peer: python.clone().zip(peer),
+            mlflow: python.clone().zip(mlflow),
+            python,
+            arkindex: arkindex_python.zip(arkindex),
+            model_mib,
             runs,
             elements,
             only,
@@ -76,11 +102,15 @@ impl Settings {
 }
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1).peekable();
-    if args.peek().is_some_and(|first| first == latency::STAMP) {
-        return latency::stamp(args.nth(1));
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some(latency::STAMP) => return latency::stamp(args.get(1).cloned()),
+        Some(records::REPORT) => return records::report(&args[1..]),
+        Some(checkpoint::SAVE) => return checkpoint::save(&args[1..]),
+        Some(archive::ARCHIVE) => return archive::archive(&args[1..]),
+        _ => {}
     }
-    match Settings::parse(args).and_then(|settings| measure(&settings)) {
+    match Settings::parse(args.into_iter()).and_then(|settings| measure(&settings)) {
         Ok(table) => {
             say(&table.to_string());
             ExitCode::SUCCESS
@@ -95,6 +125,10 @@ fn main() -> ExitCode {
 fn measure(settings: &Settings) -> Result<Table> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut table = Table::default();
+    table.note(format!(
+        "Load when this began: {}. Others on the same cores make every figure worse.",
+        process::load()
+    ));
     if settings.wants("start") {
         start::measure(settings, &mut table)?;
     }
@@ -109,6 +143,18 @@ fn measure(settings: &Settings) -> Result<Table> {
     }
     if settings.wants("ingest") {
         runtime.block_on(ingest::measure(settings, &mut table))?;
+    }
+    if settings.wants("records") {
+        runtime.block_on(records::measure(settings, &mut table))?;
+    }
+    if settings.wants("read") {
+        runtime.block_on(read::measure(settings, &mut table))?;
+    }
+    if settings.wants("checkpoint") {
+        runtime.block_on(checkpoint::measure(settings, &mut table))?;
+    }
+    if settings.wants("archive") {
+        archive::measure(settings, &mut table)?;
     }
     if settings.wants("list") {
         runtime.block_on(list::measure(settings, &mut table))?;

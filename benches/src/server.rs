@@ -16,7 +16,7 @@ use nix::{
 };
 use runyard_client::Client;
 
-use crate::{Result, Settings};
+use crate::{Result, Settings, get::Connection, process};
 
 /// A server that does not answer by then never will.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -63,21 +63,19 @@ impl Server {
         Client::new(&self.url, &self.token)
     }
 
+    /// A connection with the admin token, for what the client has no call for.
+    pub(crate) fn connection(&self) -> Result<Connection> {
+        Connection::open(&self.url, &self.token)
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Resident memory, in bytes.
     pub(crate) fn resident(&self) -> Result<u64> {
-        self.memory("VmRSS:")
-    }
-
-    fn memory(&self, what: &str) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(what));
-        let kib = line.and_then(|line| line.trim().strip_suffix("kB")).ok_or("the kernel does not say it")?;
-        Ok(kib.trim().parse::<u64>()? * 1024)
-    }
-
-    /// The most memory that was resident at once, in bytes.
-    pub(crate) fn resident_peak(&self) -> Result<u64> {
-        self.memory("VmHWM:")
+        process::resident(self.id())
     }
 
     /// Ends it as an operator does.

@@ -19,7 +19,7 @@ struct SmallDisk {
 impl SmallDisk {
     /// `None` where we may not mount one: only root may.
     fn mount() -> Option<Self> {
-        Self::mount_at(|folder| folder.to_owned())
+        Self::mount_at(Path::to_path_buf)
     }
 
     /// The same at a place in a temporary folder.

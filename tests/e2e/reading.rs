@@ -141,7 +141,7 @@ fn every_command_of_the_readme_has_help_and_knows_its_options() {
     assert!(commands.len() >= 10, "{commands:?}");
     for command in commands {
         let words: Vec<&str> = command.split_whitespace().skip(1).take_while(|&word| word != "--").collect();
-        let nested = ["blueprint", "project", "token"].contains(&words[0]);
+        let nested = ["artifact", "blueprint", "checkpoint", "model", "project", "token"].contains(&words[0]);
         let name = &words[..if nested { 2 } else { 1 }];
         let help = server.cli(&[name, &["--help"]].concat()).ok().stdout;
         for option in words.iter().filter(|word| word.starts_with('-')) {

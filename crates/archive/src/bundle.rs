@@ -265,10 +265,10 @@ mod tests {
     #[test]
     fn what_was_packed_is_unpacked() {
         let mut packed = Vec::new();
-        pack(&mut packed, |out| out.write_all(&[5; 100_000])).unwrap();
+        pack(&mut packed, |out| out.write_all(&vec![5; 100_000])).unwrap();
         assert!(packed.len() < 1000);
         let mut back = Vec::new();
         unpack(&packed[..]).unwrap().read_to_end(&mut back).unwrap();
-        assert_eq!(back, [5; 100_000]);
+        assert_eq!(back, vec![5; 100_000]);
     }
 }

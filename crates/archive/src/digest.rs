@@ -1,7 +1,13 @@
 //! What is said of a file before it is sent: SHA-256 of all of it, and of each piece that is sent the digest that its
 //! receiver checks. Reads it as it is now; whoever sends it makes sure that it is still the same.
 
-use std::{fs::File, io, os::unix::fs::FileExt, thread};
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
 use md5::Md5;
 use sha2::{Digest, Sha256};
@@ -9,50 +15,62 @@ use sha2::{Digest, Sha256};
 use crate::{hex, model::Checksum};
 
 const BUFFER: usize = 256 << 10;
-/// Below this, a second thread costs more than it saves.
-const LARGE: u64 = 4 << 20;
 
-/// The digests of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Digests {
-    /// Hex SHA-256 of all bytes.
-    pub sha256: String,
-    /// The digest of each piece in hex, in order; one piece, perhaps an empty one, when the file is not cut.
-    pub pieces: Vec<String>,
-}
-
-/// The digests of the first `size` bytes of `file`, cut into pieces of `piece` bytes.
+/// SHA-256 of the first `size` bytes of `file`, in hex.
 ///
 /// # Errors
 /// When it cannot be read, and `UnexpectedEof` when it is shorter.
-pub fn digests(file: &File, size: u64, piece: Option<u64>, checksum: Checksum) -> io::Result<Digests> {
-    let whole = || digest::<Sha256>(file, 0, size);
+pub fn sha256(file: &File, size: u64) -> io::Result<String> {
+    digest::<Sha256>(file, 0, size)
+}
+
+/// The digests, in hex, of the pieces of `piece` bytes that the first `size` bytes of `file` are cut into, in order; of one
+/// piece, perhaps an empty one, when they are not cut. `threads` of them are made at a time.
+///
+/// # Errors
+/// When it cannot be read, and `UnexpectedEof` when it is shorter.
+pub fn pieces(
+    file: &File,
+    size: u64,
+    piece: Option<u64>,
+    checksum: Checksum,
+    threads: usize,
+) -> io::Result<Vec<String>> {
     let piece = piece.unwrap_or(size).max(1);
-    if checksum == Checksum::Sha256 && piece >= size {
-        let sha256 = whole()?;
-        return Ok(Digests { pieces: vec![sha256.clone()], sha256 });
-    }
-    if size < LARGE {
-        return Ok(Digests { sha256: whole()?, pieces: pieces(file, size, piece, checksum)? });
-    }
-    thread::scope(|scope| {
-        let whole = scope.spawn(whole);
-        let pieces = pieces(file, size, piece, checksum);
-        let sha256 = whole.join().unwrap_or_else(|_| Err(io::Error::other("a thread that reads it broke")));
-        Ok(Digests { sha256: sha256?, pieces: pieces? })
+    let starts: Vec<u64> = (0..size.div_ceil(piece).max(1)).map(|index| index * piece).collect();
+    in_parallel(&starts, threads, |start| {
+        let size = piece.min(size - start);
+        match checksum {
+            Checksum::Sha256 => digest::<Sha256>(file, *start, size),
+            Checksum::Md5 => digest::<Md5>(file, *start, size),
+        }
     })
+    .into_iter()
+    .collect()
 }
 
-fn digest_piece(file: &File, start: u64, size: u64, checksum: Checksum) -> io::Result<String> {
-    match checksum {
-        Checksum::Sha256 => digest::<Sha256>(file, start, size),
-        Checksum::Md5 => digest::<Md5>(file, start, size),
-    }
-}
-
-fn pieces(file: &File, size: u64, piece: u64, checksum: Checksum) -> io::Result<Vec<String>> {
-    let starts = (0..size.div_ceil(piece).max(1)).map(|index| index * piece);
-    starts.map(|start| digest_piece(file, start, piece.min(size - start), checksum)).collect()
+/// What `work` makes of each of `all`, in their order, on at most so many threads.
+pub fn in_parallel<T: Sync, R: Send>(all: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let some = || {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(one) = all.get(at) else { return done };
+            done.push((at, work(one)));
+        }
+    };
+    let mut done = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.min(all.len())).map(|_| scope.spawn(some)).collect();
+        let mut done = some();
+        for other in others {
+            // What broke there breaks here.
+            done.extend(other.join().unwrap_or_else(|broken| std::panic::resume_unwind(broken)));
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, made)| made).collect()
 }
 
 fn digest<Hash: Digest>(file: &File, start: u64, size: u64) -> io::Result<String> {
@@ -93,31 +111,33 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_cut_is_one_piece() {
-        let abc = digests(&file(b"abc"), 3, None, Checksum::Sha256).unwrap();
-        assert_eq!(abc.pieces, [abc.sha256.as_str()]);
-        let abc = digests(&file(b"abc"), 3, None, Checksum::Md5).unwrap();
-        assert_eq!(abc.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        assert_eq!(abc.pieces, ["900150983cd24fb0d6963f7d28e17f72"]);
-        let nothing = digests(&file(b""), 0, None, Checksum::Md5).unwrap();
-        assert_eq!(nothing.pieces, ["d41d8cd98f00b204e9800998ecf8427e"]);
+        let sha = sha256(&file(b"abc"), 3).unwrap();
+        assert_eq!(sha, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(pieces(&file(b"abc"), 3, None, Checksum::Sha256, 4).unwrap(), [sha]);
+        let md5 = pieces(&file(b"abc"), 3, None, Checksum::Md5, 1).unwrap();
+        assert_eq!(md5, ["900150983cd24fb0d6963f7d28e17f72"]);
+        let nothing = pieces(&file(b""), 0, None, Checksum::Md5, 1).unwrap();
+        assert_eq!(nothing, ["d41d8cd98f00b204e9800998ecf8427e"]);
     }
 
     #[test]
-    fn a_large_file_has_a_digest_for_each_piece() {
-        let content = vec![7; LARGE as usize + 5];
+    fn a_large_file_has_a_digest_for_each_piece_in_order_on_any_number_of_threads() {
+        let content: Vec<u8> = (0..300_005_u32).map(|n| (n % 251) as u8).collect();
         for checksum in [Checksum::Sha256, Checksum::Md5] {
-            let whole = digests(&file(&content), content.len() as u64, Some(1 << 20), checksum).unwrap();
-            let alone = |bytes: &[u8]| digests(&file(bytes), bytes.len() as u64, None, checksum).unwrap();
-            assert_eq!(whole.pieces.len(), 5);
-            assert_eq!(whole.pieces[0], alone(&content[..1 << 20]).pieces[0]);
-            assert_eq!(whole.pieces[4], alone(&content[..5]).pieces[0]);
-            assert_eq!(whole.sha256, hex(&Sha256::digest(&content)));
+            let alone = |bytes: &[u8]| pieces(&file(bytes), bytes.len() as u64, None, checksum, 1).unwrap();
+            let each: Vec<String> = content.chunks(100_000).flat_map(alone).collect();
+            assert_eq!(each.len(), 4);
+            for threads in [0, 1, 3, 9] {
+                let size = content.len() as u64;
+                assert_eq!(pieces(&file(&content), size, Some(100_000), checksum, threads).unwrap(), each);
+            }
         }
     }
 
     #[test]
     fn a_file_that_became_shorter_has_no_digest() {
-        let error = digests(&file(b"abc"), 4, None, Checksum::Md5).unwrap_err();
+        let error = pieces(&file(b"abc"), 4, None, Checksum::Md5, 1).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(sha256(&file(b"abc"), 4).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -13,7 +13,6 @@ pub mod model;
 pub mod pack;
 mod walk;
 
-pub use digest::{Digests, digests};
 pub use extract::{Extracted, Limits, extract};
 pub use pack::{PackOptions, Packed, pack};
 

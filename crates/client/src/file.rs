@@ -2,12 +2,12 @@
 //! disk and are never in memory as a whole; nothing here decides what to send again.
 
 use std::{
-    io,
+    io::{self, Read as _},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::Stream;
 use reqwest::{Method, header::ETAG};
 use runyard_domain::checkpoint::Kind;
@@ -16,7 +16,7 @@ use runyard_wire::{
     file::{AbandonFiles, CompleteFiles, File, NewFile, PostFiles, SentFile, SignedUrl, Upload},
 };
 use serde::{Serialize, de::IgnoredAny};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::io::AsyncSeekExt;
 
 use crate::{Client, Error, query::Query};
 
@@ -76,6 +76,7 @@ impl Client {
             |cause| Error::Local { what: "cannot read the file that is being sent".to_owned(), cause };
         file.seek(io::SeekFrom::Start(offset.cast_unsigned())).await.map_err(local)?;
         let failed = Arc::new(Mutex::new(None));
+        let file = Arc::new(file.into_std().await);
         let body = Box::pin(exactly(file, size.cast_unsigned(), Arc::clone(&failed)));
         let answer = self.put_body(put, body).await;
         // What was wrong with the file is no fault of the connection, as which it shows.
@@ -132,22 +133,30 @@ impl Client {
     }
 }
 
-/// Exactly `size` bytes; what stopped them is left in `failed` too.
+/// Exactly `size` bytes from where the file stands; what stopped them is left in `failed` too.
 fn exactly(
-    file: tokio::fs::File,
+    file: Arc<std::fs::File>,
     size: u64,
     failed: Arc<Mutex<Option<io::Error>>>,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    futures::stream::try_unfold((file, size, failed), |(mut file, left, failed)| async move {
+    futures::stream::try_unfold((file, size, failed), |(file, left, failed)| async move {
         if left == 0 {
             return Ok(None);
         }
-        let mut chunk = BytesMut::with_capacity(CHUNK.min(usize::try_from(left).unwrap_or(CHUNK)));
-        let read = (&mut file).take(left).read_buf(&mut chunk).await;
+        // Read at once to where it is sent from: a file of tokio's would copy every byte once more.
+        let (reader, wanted) = (Arc::clone(&file), left.min(CHUNK as u64));
+        let read = tokio::task::spawn_blocking(move || {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            reader.as_ref().take(wanted).read_to_end(&mut chunk).map(|_| Bytes::from(chunk))
+        });
         let cut = || io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter meanwhile");
-        match read.and_then(|read| if read == 0 { Err(cut()) } else { Ok(read) }) {
-            Ok(read) => Ok(Some((chunk.freeze(), (file, left - read as u64, failed)))),
-            Err(error) => {
+        match read.await.unwrap_or_else(|broken| Err(io::Error::other(broken))) {
+            Ok(chunk) if !chunk.is_empty() => {
+                let left = left - chunk.len() as u64;
+                Ok(Some((chunk, (file, left, failed))))
+            }
+            other => {
+                let error = other.err().unwrap_or_else(cut);
                 let shown = io::Error::new(error.kind(), error.to_string());
                 *failed.lock().expect("no holder panics") = Some(error);
                 Err(shown)

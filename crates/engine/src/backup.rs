@@ -89,7 +89,9 @@ pub async fn write(
     project::admin(actor, "back the server up")?;
     let waiting = Arc::clone(&engine.backup).write_owned();
     let Ok(hold) = tokio::time::timeout(HOLD_PATIENCE, waiting).await else {
-        return Err(Error::conflict("another backup is under way: wait until it has ended"));
+        return Err(Error::conflict(
+            "another backup is under way, or what was deleted is being freed: wait until that has ended",
+        ));
     };
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
     let engine = engine.clone();

@@ -10,7 +10,7 @@ mod retain;
 mod tests;
 pub mod upload;
 
-pub use complete::complete;
+pub use complete::{SentFile, complete};
 pub use create::{NewFileSet, create};
 pub use delete::{abandon, delete};
 pub(crate) use delete::{delete_run, desert, end_job};

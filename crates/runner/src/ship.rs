@@ -27,7 +27,7 @@ const PACE: Duration = Duration::from_millis(50);
 const LARGE: usize = 64 << 10;
 /// How often the records file is looked at, when it grows and when it has not grown for long.
 const POLL_MIN: Duration = Duration::from_millis(100);
-const POLL_MAX: Duration = Duration::from_millis(400);
+const POLL_MAX: Duration = Duration::from_millis(200);
 /// So many refused records are said one by one.
 const REJECTED_SAID: u64 = 20;
 

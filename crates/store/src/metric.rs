@@ -27,9 +27,13 @@ mod tests;
 
 pub use query::{By, Query, Row, points};
 
-/// Points of a full pack; the tail of a series has up to as many. A million points are 4,000 packs, which are read in a
-/// tenth of a second.
-const PACK: usize = 256;
+/// Most points of a pack; the tail of a series has up to as many. A million points are some thousands of packs, which are
+/// read in a tenth of a second.
+const PACK: usize = 512;
+/// Bytes of a full pack, its numbers included: two rows fill a page of SQLite, and PostgreSQL keeps them within the table.
+const PACK_BYTES: usize = 1850;
+/// Points of the first pack that is tried.
+const PACK_GUESS: usize = 256;
 /// Points and rows of the fullest inbox. What is in it is read by every reader of the run: a few milliseconds.
 const INBOX_POINTS: usize = 1 << 15;
 const INBOX_ROWS: i64 = 512;
@@ -189,10 +193,11 @@ fn fold(tx: &mut Tx, run: RunId, mut arrived: Arrived) -> Result<(), Error> {
 
 /// Writes what fills packs as packs and the rest, at least one point, as the tail.
 fn save(tx: &mut Tx, run: RunId, series: i64, mut points: &[Point], mut seqs: &[i64]) -> Result<(), Error> {
-    while points.len() > PACK {
+    let mut cut = Cut::of(points, seqs, PACK_GUESS);
+    while cut.count < points.len() {
         let (full, seqs_full);
-        (full, points) = points.split_at(PACK);
-        (seqs_full, seqs) = seqs.split_at(PACK);
+        (full, points) = points.split_at(cut.count);
+        (seqs_full, seqs) = seqs.split_at(cut.count);
         let span = Span::of(full, seqs_full);
         // Of a pack with gaps the points are read whenever it counts what they are.
         let finite = |summary: Summary| Some(summary.last.as_f64()).filter(|last| last.is_finite());
@@ -218,10 +223,11 @@ fn save(tx: &mut Tx, run: RunId, series: i64, mut points: &[Point], mut seqs: &[
                 by_step.max,
                 finite(by_step),
                 by_time,
-                pack_integers(seqs_full),
-                pack(full),
+                cut.seqs,
+                cut.data,
             ],
         )?;
+        cut = Cut::of(points, seqs, full.len());
     }
     let span = Span::of(points, seqs);
     tx.execute(
@@ -239,11 +245,40 @@ fn save(tx: &mut Tx, run: RunId, series: i64, mut points: &[Point], mut seqs: &[
             span.min_at,
             span.max_at,
             pack(&points[points.len().saturating_sub(1)..]),
-            pack_integers(seqs),
-            pack(points),
+            cut.seqs,
+            cut.data,
         ],
     )?;
     Ok(())
+}
+
+/// As many points as make a full pack, packed; all of them when they make none.
+struct Cut {
+    count: usize,
+    seqs: Vec<u8>,
+    data: Vec<u8>,
+}
+
+impl Cut {
+    /// `guess`: how many a pack of such points is expected to hold.
+    fn of(points: &[Point], seqs: &[i64], guess: usize) -> Self {
+        let all = points.len().min(PACK);
+        let mut count = guess.clamp(1, all.max(1)).min(all);
+        // Each try is as large as the one before says; what never fits closely is cut well below.
+        let mut tries = 0;
+        loop {
+            let cut = Self { count, seqs: pack_integers(&seqs[..count]), data: pack(&points[..count]) };
+            let bytes = cut.seqs.len() + cut.data.len();
+            let fitting = (count * PACK_BYTES * 31 / 32 / bytes.max(1)).clamp(1, all.max(1));
+            let fits = bytes <= PACK_BYTES || count <= 1;
+            let close = count == all || bytes >= PACK_BYTES * 7 / 8 || fitting <= count;
+            if fits && (close || tries > 3) {
+                return cut;
+            }
+            count = if fits { fitting } else { fitting.min(count - 1) };
+            tries += 1;
+        }
+    }
 }
 
 /// Where the points of a pack lie.

@@ -9,7 +9,8 @@ use crate::{
 
 /// What nothing refers to.
 const UNUSED: &str = "NOT EXISTS (SELECT 1 FROM runs r WHERE r.source = sources.digest)
-            AND NOT EXISTS (SELECT 1 FROM blueprints b WHERE b.source = sources.digest AND b.deleted_at IS NULL)";
+            AND NOT EXISTS (SELECT 1 FROM blueprints b WHERE b.source = sources.digest AND b.deleted_at IS NULL)
+            AND NOT EXISTS (SELECT 1 FROM model_versions v WHERE v.source = sources.digest)";
 
 /// Notes a source; the same again changes nothing.
 pub fn insert(tx: &mut Tx, digest: &str, size: i64, now: Millis) -> Result<(), Error> {
@@ -36,18 +37,10 @@ pub fn unused(tx: &mut Tx, before: Millis) -> Result<Vec<(String, i64)>, Error> 
 
 /// Forgets sources that no run, blueprint or model version refers to and that are older than `before`; answers their digests.
 pub fn forget_unused(tx: &mut Tx, digest: Option<&str>, before: Millis) -> Result<Vec<String>, Error> {
-    tx.query(
-        "DELETE FROM sources
-          WHERE ($1 = '' OR digest = $1) AND created_at < $2
-            AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.source = sources.digest)
-            AND NOT EXISTS (SELECT 1 FROM blueprints b WHERE b.source = sources.digest AND b.deleted_at IS NULL)
-            AND NOT EXISTS (SELECT 1 FROM model_versions v WHERE v.source = sources.digest)
-      RETURNING digest",
-        params![digest.unwrap_or(""), before.0],
-    )?
-    .iter()
-    .map(|row| row.get(0))
-    .collect()
+    let sql = format!(
+        "DELETE FROM sources WHERE ($1 = '' OR digest = $1) AND created_at < $2 AND {UNUSED} RETURNING digest"
+    );
+    tx.query(&sql, params![digest.unwrap_or(""), before.0])?.iter().map(|row| row.get(0)).collect()
 }
 
 /// A file whose rows are gone.

@@ -24,8 +24,10 @@ pub struct NewFile {
     /// Hex MD5 of the bytes; needed without parts where `GET /api/v2/objects` says `md5`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub md5: Option<String>,
-    /// Hex SHA-256 of the bytes.
-    pub sha256: String,
+    /// Hex SHA-256 of the bytes. Of a file with parts it may come later, with `POST .../complete` at the latest: nothing
+    /// need wait until all of a large file was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// Of a file above 64 MiB: its parts of 32 MiB (of twice that and so on, where there would be more than 10,000),
     /// only the last one smaller.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -102,7 +104,7 @@ pub struct SignedUrl {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompleteFiles {
-    /// The `ETag`s of files that went in parts. Other files, and files whose `ETag`s the server has, may be left out.
+    /// What the server does not know yet of files that went in parts. Other files may be left out.
     #[serde(default)]
     pub files: Vec<SentFile>,
 }
@@ -116,6 +118,9 @@ pub struct SentFile {
     /// The `ETag` of each part, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub etags: Vec<String>,
+    /// Hex SHA-256 of the bytes, if it was not said before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// Gives an upload up.
@@ -133,7 +138,7 @@ pub struct File {
     pub path: String,
     /// Bytes.
     pub size: i64,
-    /// Hex SHA-256 of the bytes.
+    /// Hex SHA-256 of the bytes; empty while the sender has not said it.
     pub sha256: String,
     /// Where to read it for the next hour, ranges included; absent while the upload is incomplete. One that begins with
     /// `/` is a path of the server that was asked. No token belongs to it.

@@ -50,7 +50,7 @@ fn row(artifact: &Artifact, now: i64) -> Vec<Cell> {
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     match args {
         Args::Pull { artifact, folder, newest } => {
-            download(context, &artifact, folder.as_deref(), newest).await?
+            download(context, &artifact, folder.as_deref(), newest).await?;
         }
         Args::Rm { artifacts, newest, yes } => remove(context, &artifacts, newest, yes).await?,
     }

@@ -9,27 +9,40 @@ use runyard_domain::{
 };
 use runyard_objects::Error as ObjectsError;
 use runyard_store::{
-    self as store,
+    self as store, Tx,
     file_set::file::{self as rows, File},
 };
 
-use super::{FileSet, incomplete, key, open, owned, retain, upload::is_etag};
+use super::{
+    FileSet, incomplete, key, open, owned, retain,
+    upload::{is_etag, is_hex},
+};
 use crate::{Actor, Engine, Error, Result, garbage};
 
 /// Missing files that a refusal names.
 const NAMED: usize = 20;
 
-/// Completes a set; from here on it can be read. `etags`: by path, those of the parts of files, where the server was not
-/// told of them before. May be repeated.
+/// What the server was not told before of a file that went in parts.
+#[derive(Debug, Clone, Default)]
+pub struct SentFile {
+    /// The file.
+    pub path: String,
+    /// Of each part; none: nothing new.
+    pub etags: Vec<String>,
+    /// Hex SHA-256 of all of it.
+    pub sha256: Option<String>,
+}
+
+/// Completes a set; from here on it can be read. May be repeated.
 ///
 /// # Errors
-/// `incomplete` names files that are not there.
+/// `incomplete` names files that are not there, or whose SHA-256 was never said.
 pub async fn complete(
     engine: &Engine,
     actor: &Actor,
     kind: Kind,
     id: FileSetId,
-    etags: Vec<(String, Vec<String>)>,
+    sent: Vec<SentFile>,
 ) -> Result<FileSet> {
     let reader = actor.clone();
     let (set, in_parts) = engine
@@ -41,9 +54,11 @@ pub async fn complete(
             }
             let (_, set) = open(tx, &reader, kind, id)?;
             let mut in_parts = rows::in_parts(tx, id)?;
-            let named: Vec<&str> = etags.iter().map(|(path, _)| path.as_str()).collect();
-            check_named(&named, &rows::by_paths(tx, id, &named)?)?;
-            merge(&mut in_parts, &etags)?;
+            let named: Vec<&str> = sent.iter().map(|file| file.path.as_str()).collect();
+            let found = rows::by_paths(tx, id, &named)?;
+            check_named(&named, &found)?;
+            merge(&mut in_parts, &sent)?;
+            learn(tx, id, &sent, &found)?;
             Ok::<_, Error>((set, in_parts))
         })
         .await?;
@@ -81,9 +96,9 @@ fn check_named(named: &[&str], found: &[File]) -> Result<()> {
 }
 
 /// Adds the `ETag`s of the request to those that are known.
-fn merge(in_parts: &mut [File], etags: &[(String, Vec<String>)]) -> Result<()> {
+fn merge(in_parts: &mut [File], sent: &[SentFile]) -> Result<()> {
     let mut errors = FieldErrors::default();
-    for (index, (path, etags)) in etags.iter().enumerate() {
+    for (index, SentFile { path, etags, .. }) in sent.iter().enumerate() {
         let Some(file) = in_parts.iter_mut().find(|file| file.path == *path) else { continue };
         if etags.is_empty() {
             continue;
@@ -95,6 +110,24 @@ fn merge(in_parts: &mut [File], etags: &[(String, Vec<String>)]) -> Result<()> {
         }
         for (part, etag) in file.parts.iter_mut().zip(etags) {
             part.etag = Some(etag.clone());
+        }
+    }
+    Ok(errors.finish(())?)
+}
+
+/// Notes digests that the request says for the first time.
+fn learn(tx: &mut Tx, id: FileSetId, sent: &[SentFile], found: &[File]) -> Result<()> {
+    let mut errors = FieldErrors::default();
+    for (index, file) in sent.iter().enumerate() {
+        let Some(sha256) = file.sha256.as_ref().map(|text| text.to_ascii_lowercase()) else { continue };
+        let known = found.iter().find(|known| known.path == file.path).map_or("", |known| &known.sha256);
+        if !is_hex(&sha256, 64) {
+            errors.add(format!("files.{index}.sha256"), "must be a SHA-256 as 64 hexadecimal digits");
+        } else if known.is_empty() {
+            rows::set_sha256(tx, id, &file.path, &sha256)?;
+        } else if known != sha256 {
+            let message = format!("`{}` was announced with the SHA-256 {known}, not {sha256}", file.path);
+            return Err(Error::Conflict { code: "file_changed", message });
         }
     }
     Ok(errors.finish(())?)
@@ -142,7 +175,7 @@ async fn join(engine: &Engine, set: &FileSet, file: &File) -> Result<bool> {
 /// What is missing, in a sentence.
 async fn missing(engine: &Engine, set: &FileSet, stored: HashMap<String, i64>) -> Result<Option<String>> {
     let id = set.id;
-    let (count, missing) = engine
+    let (count, missing, unsaid) = engine
         .db
         .read(move |tx| {
             let (mut count, mut missing) = (0, Vec::new());
@@ -154,7 +187,7 @@ async fn missing(engine: &Engine, set: &FileSet, stored: HashMap<String, i64>) -
                     None => missing.push(format!("`{path}`")),
                 }
             })?;
-            Ok::<_, Error>((count, missing))
+            Ok::<_, Error>((count, missing, rows::without_sha256(tx, id, NAMED as i64)?))
         })
         .await?;
     let kind = set.kind.word();
@@ -167,7 +200,10 @@ async fn missing(engine: &Engine, set: &FileSet, stored: HashMap<String, i64>) -
         )));
     }
     if missing.is_empty() {
-        return Ok(None);
+        let named = unsaid.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ");
+        let message =
+            format!("the SHA-256 of {named} was never said: say it with the request that completes");
+        return Ok((!unsaid.is_empty()).then_some(message));
     }
     let more =
         if missing.len() > NAMED { format!(" and {} more", missing.len() - NAMED) } else { String::new() };

@@ -327,7 +327,7 @@ async fn a_large_file_goes_in_parts_that_are_remembered_and_begins_anew_when_its
         "the server keeps what it was told"
     );
     assert_eq!(code(yard.complete(&actor, &set).await).0, "incomplete", "two ETags are not known");
-    let named = |etags: Vec<String>| vec![(large().path, etags)];
+    let named = |etags: Vec<String>| vec![SentFile { path: large().path, etags, sha256: None }];
     let complete = async |etags| complete(&yard.engine, &actor, set.kind, set.id, named(etags)).await;
     assert_eq!(code(complete(etags[..2].to_vec()).await).0, "invalid", "an ETag for each part");
     yard.engine.objects.abort_multipart(&path, &upload).await.unwrap();
@@ -461,4 +461,34 @@ async fn what_nobody_goes_on_with_is_swept_up() {
     crate::garbage::sweep(&yard.engine).await.unwrap();
     assert!(yard.listed(&actor).await[0].reason.is_some());
     assert_eq!(yard.objects().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn the_digest_of_a_large_file_may_come_with_the_request_that_completes() {
+    let yard = Yard::new().await;
+    let (run, _, actor) = yard.run(None).await;
+    let set = yard.checkpoint(&actor, &run, 1).await.unwrap();
+    let unsaid = NewFile { sha256: String::new(), ..large() };
+    let first = yard.announce(&actor, &set, std::slice::from_ref(&unsaid)).await.unwrap().remove(0);
+    let mut etags = Vec::new();
+    for number in 1..=3 {
+        etags.push(send_part(&yard, &set, first.upload.as_deref().unwrap(), number).await);
+    }
+    let complete = async |sha256: Option<String>| {
+        let sent = vec![SentFile { path: large().path, etags: etags.clone(), sha256 }];
+        complete(&yard.engine, &actor, set.kind, set.id, sent).await
+    };
+    let (word, message) = code(complete(None).await);
+    assert!(word == "incomplete" && message.contains("the SHA-256 of `model/weights.bin`"), "{message}");
+    let (word, message) = code(complete(Some("b".repeat(63))).await);
+    assert!(word == "invalid" && message.contains("files.0.sha256"), "{message}");
+    // Said with a later announcement, it is what a request that completes must say too.
+    assert!(yard.announce(&actor, &set, &[unsaid.clone(), large()][1..]).await.unwrap()[0].done);
+    yard.announce(&actor, &set, &[unsaid]).await.unwrap();
+    let (word, message) = code(complete(Some("c".repeat(64))).await);
+    assert!(word == "file_changed" && message.contains("model/weights.bin"), "{message}");
+    assert_eq!(complete(Some("B".repeat(64))).await.unwrap().status, Status::Complete);
+    let wanted = WantedFiles { limit: 10, ..WantedFiles::default() };
+    let shown = files(&yard.engine, &actor, set.kind, set.id, wanted).await.unwrap();
+    assert_eq!(shown[0].0.sha256, "b".repeat(64));
 }

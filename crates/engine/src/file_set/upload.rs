@@ -3,7 +3,7 @@
 
 mod check;
 
-pub(crate) use check::is_etag;
+pub(crate) use check::{is_etag, is_hex};
 use std::collections::{HashMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -29,7 +29,7 @@ pub struct NewFile {
     pub size: i64,
     /// Hex MD5; needed without parts where the object store wants that.
     pub md5: Option<String>,
-    /// Hex SHA-256.
+    /// Hex SHA-256; of a file with parts it may be empty until the set is completed.
     pub sha256: String,
     /// Of a file above [`runyard_domain::checkpoint::WHOLE_BYTES`]: its parts.
     pub parts: Vec<NewPart>,
@@ -151,7 +151,8 @@ fn told_again(tx: &mut Tx, set: &FileSet, mut before: File, now: &File) -> Resul
             .iter()
             .zip(&now.parts)
             .all(|(before, now)| same(&before.md5, &now.md5) && same(&before.sha256, &now.sha256));
-    let same_bytes = before.size == now.size && before.sha256 == now.sha256;
+    let either_unknown = before.sha256.is_empty() || now.sha256.is_empty();
+    let same_bytes = before.size == now.size && (either_unknown || before.sha256 == now.sha256);
     if !same_bytes || !same_parts || !same(&before.md5, &now.md5) {
         return Err(Error::Conflict {
             code: "file_changed",
@@ -162,6 +163,10 @@ fn told_again(tx: &mut Tx, set: &FileSet, mut before: File, now: &File) -> Resul
                 set.kind.word()
             ),
         });
+    }
+    if before.sha256.is_empty() && !now.sha256.is_empty() {
+        rows::set_sha256(tx, set.id, &now.path, &now.sha256)?;
+        before.sha256.clone_from(&now.sha256);
     }
     let mut news = false;
     for (part, now) in before.parts.iter_mut().zip(&now.parts) {
@@ -213,10 +218,10 @@ async fn place(engine: &Engine, set: &FileSet, file: File, known: bool) -> Resul
         upload.put = Some(engine.objects.presign_put(&key, file.size.cast_unsigned(), sum, ADDRESS_S)?);
         return Ok(upload);
     };
-    if let Some(begun) = &file.upload {
-        if let Some(parts) = sign_parts(engine, &key, begun, &file)? {
-            return Ok(Upload { upload: Some(begun.clone()), parts, ..upload });
-        }
+    if let Some(begun) = &file.upload
+        && let Some(parts) = sign_parts(engine, &key, begun, &file)?
+    {
+        return Ok(Upload { upload: Some(begun.clone()), parts, ..upload });
     }
     let file = begin(engine, set, &key, part_size, file).await?;
     let begun = file.upload.as_deref().unwrap_or_default();

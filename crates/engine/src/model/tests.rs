@@ -95,7 +95,7 @@ impl Yard {
     }
 
     async fn begin(&self, model: &Model, archive: &Archive) -> Begun {
-        begin(&self.engine, &self.admin, &model.id.to_string(), None, archive.new()).await.unwrap()
+        begin(&self.engine, &self.admin, &model.id.to_string(), None, archive.announced()).await.unwrap()
     }
 
     /// Sends parts to where the addresses lead; answers them as they arrived.
@@ -135,7 +135,7 @@ impl Yard {
     }
 
     async fn published(&self, model: &Model, archive: &Archive, tag: Option<&str>) -> ModelVersion {
-        let new = NewVersion { tag: tag.map(str::to_owned), ..archive.new() };
+        let new = NewVersion { tag: tag.map(str::to_owned), ..archive.announced() };
         let begun = begin(&self.engine, &self.admin, &model.id.to_string(), None, new).await.unwrap();
         self.finish(begun.version.id, archive).await.unwrap().version
     }
@@ -185,7 +185,7 @@ impl Archive {
         Self { parts, said, size: packed.summary.size as i64, files: packed.summary.files as i64 }
     }
 
-    fn new(&self) -> NewVersion {
+    fn announced(&self) -> NewVersion {
         NewVersion { size: self.size, files: self.files, ..NewVersion::default() }
     }
 

@@ -93,3 +93,53 @@ fn changed(path: &Path) -> io::Result<Option<Millis>> {
     let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(Some(Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))))
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::{
+        fcntl::{FcntlArg, fcntl},
+        libc,
+    };
+
+    use super::*;
+
+    #[test]
+    fn an_environment_that_a_job_uses_is_not_deleted() {
+        let place = tempfile::tempdir().unwrap();
+        let (cache, venvs) = (place.path().join("cache"), place.path().join("cache/venvs"));
+        fs::create_dir(place.path().join("jobs")).unwrap();
+        for name in ["used", "idle", "half"] {
+            fs::create_dir_all(venvs.join(name).join("bin")).unwrap();
+            fs::write(venvs.join(name).join("bin/big"), vec![1; 100_000]).unwrap();
+            fs::write(venvs.join(format!("{name}.lock")), "").unwrap();
+        }
+        fs::write(venvs.join("used/.complete"), "").unwrap();
+        fs::write(venvs.join("idle/.complete"), "").unwrap();
+        let reading = File::open(venvs.join("used.lock")).unwrap();
+        let whole = libc::flock {
+            l_type: libc::F_RDLCK as libc::c_short,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: 0,
+            l_len: 0,
+            l_pid: 0,
+        };
+        fcntl(&reading, FcntlArg::F_OFD_SETLK(&whole)).unwrap();
+        let mut kept: Vec<_> =
+            environments(&cache).unwrap().into_iter().map(|kept| (kept.what, kept.in_use)).collect();
+        kept.sort();
+        let named = |name: &str| Leftover::Environment(name.to_owned());
+        assert_eq!(kept, [(named("half"), false), (named("idle"), false), (named("used"), true)]);
+        let delete = |name: &str| delete_environment(&environment(&cache, name)).unwrap();
+        assert_eq!(delete("used"), None);
+        assert!(venvs.join("used/.complete").exists());
+        for name in ["idle", "half"] {
+            assert!(delete(name).is_some_and(|bytes| bytes >= 100_000));
+            assert!(!venvs.join(name).exists());
+        }
+        // A name leads nowhere else.
+        assert_eq!(delete("../../jobs"), Some(0));
+        assert!(place.path().join("jobs").exists());
+        drop(reading);
+        assert!(delete("used").is_some());
+    }
+}

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use nix::{fcntl::FcntlArg, libc, unistd::Pid};
+use nix::{fcntl::FcntlArg, unistd::Pid};
 use runyard_domain::{
     ProjectId, RunId,
     job::{JobSpec, folder as names},
@@ -451,45 +451,6 @@ async fn what_ended_jobs_left_is_listed_and_what_a_runner_needs_is_in_use() {
     assert!(server.size(&kept[0].what).await.unwrap() > 0);
     place.finish(&jobs[1]);
     until(&server, &jobs, |seen| matches!(seen[1], Observation::Ended(_))).await;
-}
-
-#[tokio::test]
-async fn an_environment_that_a_job_uses_is_not_deleted() {
-    let place = place(1, &[]);
-    let server = place.server();
-    let venvs = place.folder.path().join("cache/venvs");
-    for name in ["used", "idle", "half"] {
-        fs::create_dir_all(venvs.join(name).join("bin")).unwrap();
-        fs::write(venvs.join(name).join("bin/big"), vec![1; 100_000]).unwrap();
-        fs::write(venvs.join(format!("{name}.lock")), "").unwrap();
-    }
-    fs::write(venvs.join("used/.complete"), "").unwrap();
-    fs::write(venvs.join("idle/.complete"), "").unwrap();
-    let reading = fs::File::open(venvs.join("used.lock")).unwrap();
-    let whole = libc::flock {
-        l_type: libc::F_RDLCK as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    };
-    nix::fcntl::fcntl(&reading, FcntlArg::F_OFD_SETLK(&whole)).unwrap();
-    let mut kept: Vec<_> =
-        server.kept().await.unwrap().into_iter().map(|kept| (kept.what, kept.in_use)).collect();
-    kept.sort();
-    let named = |name: &str| Leftover::Environment(name.to_owned());
-    assert_eq!(kept, [(named("half"), false), (named("idle"), false), (named("used"), true)]);
-    assert_eq!(server.delete_environment("used").await.unwrap(), None);
-    assert!(venvs.join("used/.complete").exists());
-    for name in ["idle", "half"] {
-        assert!(server.delete_environment(name).await.unwrap().is_some_and(|bytes| bytes >= 100_000));
-        assert!(!venvs.join(name).exists());
-    }
-    // A name leads nowhere else.
-    assert_eq!(server.delete_environment("../../jobs").await.unwrap(), Some(0));
-    assert!(place.folder.path().join("jobs").exists());
-    drop(reading);
-    assert!(server.delete_environment("used").await.unwrap().is_some());
 }
 
 #[test]

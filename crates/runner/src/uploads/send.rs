@@ -1,15 +1,18 @@
 //! Sends the files of one checkpoint or artifact: read and hashed on threads, announced in batches, sent where the server
 //! says, verified by it. Memory stays flat: a batch of names and digests, and a few small buffers, are all there is.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, fs::File, io, num::NonZero, sync::Arc, thread};
 
-use runyard_archive::{digests, model::Checksum};
+use runyard_archive::{
+    digest::{self, in_parallel, sha256},
+    model::Checksum,
+};
 use runyard_client::{Client, Error};
 use runyard_domain::{
     ChecksumKind,
     checkpoint::{Kind, part_size, parts},
 };
-use runyard_wire::file::{NewFile, NewPart, SignedUrl, Upload};
+use runyard_wire::file::{NewFile, NewPart, SentFile, SignedUrl, Upload};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::{
@@ -22,6 +25,8 @@ use crate::job::Job;
 /// Files that are announced together: so many, or so many bytes.
 const BATCH_FILES: usize = 100;
 const BATCH_BYTES: u64 = 64 << 20;
+/// Less is hashed on one thread.
+const HASHED_ALONE: u64 = 4 << 20;
 /// Requests to the store at the same time.
 const AT_ONCE: usize = 3;
 /// How often everything is looked through again when the server says that something is missing.
@@ -43,11 +48,14 @@ pub(super) struct Sending<'a> {
     server: Patience<'a>,
     /// Where signed addresses lead: well or not for reasons of its own.
     store: Patience<'a>,
+    /// SHA-256 by path of the files that go in parts, made while these are on their way.
+    whole: BTreeMap<String, String>,
 }
 
 impl<'a> Sending<'a> {
     pub(super) fn new(job: &'a Job, title: String, kind: Kind, id: String) -> Self {
-        Self { kind, id, server: Patience::new(job, title.clone()), store: Patience::with_store(job, title) }
+        let (server, store) = (Patience::new(job, title.clone()), Patience::with_store(job, title));
+        Self { kind, id, server, store, whole: BTreeMap::new() }
     }
 
     /// Sends all files, and completes the set.
@@ -68,7 +76,12 @@ impl<'a> Sending<'a> {
     /// Whether the server has found everything in its place.
     async fn complete(&mut self) -> Result<bool, Stop> {
         loop {
-            match self.server.client().complete_files(self.kind, &self.id, Vec::new()).await {
+            let digests = self.whole.iter().map(|(path, sha256)| SentFile {
+                path: path.clone(),
+                sha256: Some(sha256.clone()),
+                ..SentFile::default()
+            });
+            match self.server.client().complete_files(self.kind, &self.id, digests.collect()).await {
                 Ok(()) => return Ok(true),
                 // The store lost something, or an earlier runner was cut off: look at all files again.
                 Err(error) if error.code() == Some("incomplete") => {
@@ -91,9 +104,23 @@ impl<'a> Sending<'a> {
         }
     }
 
+    /// Sends a batch, and learns the SHA-256 of its large files meanwhile.
+    async fn send_batch(&mut self, batch: Vec<Hashed>) -> Result<(), Stop> {
+        let large = batch.iter().filter(|hashed| !hashed.new.parts.is_empty());
+        let new = large.filter(|hashed| !self.whole.contains_key(&hashed.found.path));
+        let hashing: Vec<_> = new.map(|hashed| hash_whole(hashed.found.clone(), hashed.stamp)).collect();
+        self.send_missing(batch).await?;
+        for digest in hashing {
+            let digest = digest.await.unwrap_or_else(|error| Err(error.to_string()));
+            let (path, sha256) = digest.map_err(Stop::GivenUp)?;
+            self.whole.insert(path, sha256);
+        }
+        Ok(())
+    }
+
     /// Sends what the store does not have of a batch. Each round announces what is left, so that addresses that have
     /// expired are new again and the server learns which parts are there.
-    async fn send_batch(&mut self, mut batch: Vec<Hashed>) -> Result<(), Stop> {
+    async fn send_missing(&mut self, mut batch: Vec<Hashed>) -> Result<(), Stop> {
         let mut damaged = 0;
         loop {
             let news: Vec<NewFile> = batch.iter().map(|hashed| hashed.new.clone()).collect();
@@ -157,38 +184,66 @@ fn hash(files: &Arc<[Found]>, start: usize, checksum: ChecksumKind) -> Batch {
     tokio::task::spawn_blocking(move || {
         let (mut batch, mut bytes, mut at) = (Vec::new(), 0, start);
         while at < files.len() && batch.len() < BATCH_FILES && bytes < BATCH_BYTES {
-            let hashed = hash_one(&files[at], checksum)?;
-            bytes += hashed.stamp.size;
-            batch.push(hashed);
+            let (file, stamp) = find::open(&files[at])?;
+            bytes += stamp.size;
+            batch.push((&files[at], file, stamp));
             at += 1;
         }
-        Ok((!batch.is_empty()).then_some((batch, at)))
+        // For little, other threads cost more than they save.
+        let threads = if bytes < HASHED_ALONE { 1 } else { threads() };
+        let hashed =
+            in_parallel(&batch, threads, |(found, file, stamp)| hash_one(found, file, *stamp, checksum));
+        let hashed: Vec<Hashed> = hashed.into_iter().collect::<Result<_, _>>()?;
+        Ok((!hashed.is_empty()).then_some((hashed, at)))
     })
 }
 
-fn hash_one(found: &Found, checksum: ChecksumKind) -> Result<Hashed, String> {
-    let (file, stamp) = find::open(found)?;
+/// A few: the program wants its cores.
+fn threads() -> usize {
+    thread::available_parallelism().map_or(2, NonZero::get).min(4)
+}
+
+/// What is announced of a file. Of a large one all but its SHA-256, which need not be waited for.
+fn hash_one(found: &Found, file: &File, stamp: Stamp, checksum: ChecksumKind) -> Result<Hashed, String> {
+    let wrong = |error| unread(found, &error);
     let size = stamp.size.cast_signed();
     let piece = part_size(size).map(i64::cast_unsigned);
     let kind = match checksum {
         ChecksumKind::Md5 => Checksum::Md5,
         ChecksumKind::Sha256 => Checksum::Sha256,
     };
-    let known = digests(&file, stamp.size, piece, kind).map_err(|error| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => changed(found),
-        _ => format!("`{}` {}", found.path, find::gone_or(&error)),
-    })?;
-    let mut new = NewFile { path: found.path.clone(), size, sha256: known.sha256, ..NewFile::default() };
+    let mut new = NewFile { path: found.path.clone(), size, ..NewFile::default() };
     if piece.is_some() {
         let new_part = |((_, size), digest): ((i64, i64), String)| match checksum {
             ChecksumKind::Md5 => NewPart { size, md5: Some(digest), ..NewPart::default() },
             ChecksumKind::Sha256 => NewPart { size, sha256: Some(digest), ..NewPart::default() },
         };
-        new.parts = parts(size).zip(known.pieces).map(new_part).collect();
-    } else if checksum == ChecksumKind::Md5 {
-        new.md5 = known.pieces.into_iter().next();
+        let digests = digest::pieces(file, stamp.size, piece, kind, threads()).map_err(wrong)?;
+        new.parts = parts(size).zip(digests).map(new_part).collect();
+    } else {
+        new.sha256 = Some(sha256(file, stamp.size).map_err(wrong)?);
+        if checksum == ChecksumKind::Md5 {
+            new.md5 = digest::pieces(file, stamp.size, None, kind, 1).map_err(wrong)?.pop();
+        }
     }
     Ok(Hashed { found: found.clone(), stamp, new })
+}
+
+/// Path and SHA-256 of a file that is the same before and after.
+fn hash_whole(found: Found, stamp: Stamp) -> JoinHandle<Result<(String, String), String>> {
+    tokio::task::spawn_blocking(move || {
+        let (file, before) = find::open(&found)?;
+        let digest = sha256(&file, stamp.size).map_err(|error| unread(&found, &error))?;
+        let (_, after) = find::open(&found)?;
+        if before == stamp && after == stamp { Ok((found.path, digest)) } else { Err(changed(&found)) }
+    })
+}
+
+fn unread(found: &Found, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => changed(found),
+        _ => format!("`{}` {}", found.path, find::gone_or(error)),
+    }
 }
 
 /// A whole file or a part of one, and where it goes.

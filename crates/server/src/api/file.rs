@@ -88,7 +88,7 @@ pub(super) async fn announce(
         path: file.path,
         size: file.size,
         md5: file.md5,
-        sha256: file.sha256,
+        sha256: file.sha256.unwrap_or_default(),
         parts: file
             .parts
             .into_iter()
@@ -114,9 +114,14 @@ pub(super) async fn complete(
     id: FileSetId,
     body: CompleteFiles,
 ) -> Result<FileSet, Problem> {
-    let etags = body.files.into_iter().map(|file| (file.path, file.etags)).collect();
+    let sent = body.files.into_iter().map(|file| engine::file_set::SentFile {
+        path: file.path,
+        etags: file.etags,
+        sha256: file.sha256,
+    });
+    let sent = sent.collect();
     let complete =
-        move |engine| async move { engine::file_set::complete(&engine, &actor, kind, id, etags).await };
+        move |engine| async move { engine::file_set::complete(&engine, &actor, kind, id, sent).await };
     app.command(complete).await
 }
 

@@ -127,7 +127,7 @@ async fn what_a_runner_reports_can_be_read() {
 }
 
 #[tokio::test]
-async fn metrics_keep_integers_and_show_what_is_no_number_as_null() {
+async fn metrics_keep_integers_and_name_what_is_no_number() {
     let server = Server::start().await;
     let run = server.submit("n").await;
     let job = server.job(&run, 1).await;
@@ -142,7 +142,7 @@ async fn metrics_keep_integers_and_show_what_is_no_number_as_null() {
     let reply = server.call("GET", &format!("/api/v2/metrics?run_id={run}&sort=global_step"), None).await;
     let values: Vec<_> =
         reply.data().as_array().unwrap().iter().map(|point| point["value"].to_string()).collect();
-    assert_eq!(values, ["1", "1.0", "null", "null"]);
+    assert_eq!(values, ["1", "1.0", "\"NaN\"", "\"Infinity\""]);
     let page = server.get(&format!("/api/v2/metrics?run_id={run}&global_step_after=1&limit=1")).await;
     assert_eq!(page[0]["global_step"], 2);
 }

@@ -21,7 +21,7 @@ pub struct File {
     pub path: String,
     /// Bytes.
     pub size: i64,
-    /// Hex SHA-256.
+    /// Hex SHA-256; empty: it was not said yet, of a file with parts.
     pub sha256: String,
     /// Hex MD5, if it was said.
     pub md5: Option<String>,
@@ -171,6 +171,21 @@ pub fn set_parts(tx: &mut Tx, set: FileSetId, file: &File) -> Result<(), Error> 
         params![set, file.path.as_str(), parts(&file.parts)?],
     )?;
     Ok(())
+}
+
+/// Notes the SHA-256 of a file that was announced without it.
+pub fn set_sha256(tx: &mut Tx, set: FileSetId, path: &str, sha256: &str) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE files SET sha256 = $3 WHERE file_set_id = $1 AND path = $2 AND sha256 = ''",
+        params![set, path, sha256],
+    )?;
+    Ok(())
+}
+
+/// Some of the files whose SHA-256 was never said.
+pub fn without_sha256(tx: &mut Tx, set: FileSetId, limit: i64) -> Result<Vec<String>, Error> {
+    let sql = "SELECT path FROM files WHERE file_set_id = $1 AND sha256 = '' ORDER BY path LIMIT $2";
+    tx.query(sql, params![set, limit])?.iter().map(|row| row.get(0)).collect()
 }
 
 /// Nobody asks for the parts of a complete set any more.

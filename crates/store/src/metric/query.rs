@@ -15,7 +15,7 @@ use runyard_domain::{
     },
 };
 
-use super::{PACK, Span, damaged, decode, inbox};
+use super::{PACK, PACK_GUESS, Span, damaged, decode, inbox};
 use crate::{
     db::{Conditions, Error, Tx, Value},
     params,
@@ -108,7 +108,7 @@ pub fn points(tx: &mut Tx, query: &Query) -> Result<Vec<Row>, Error> {
             load_tail(tx, one)?
         } else {
             if !ahead.contains_key(&pack.address(&series)) {
-                let wanted = (query.limit.saturating_sub(page.hits.len()) / PACK + 1).min(MAX_AHEAD);
+                let wanted = (query.limit.saturating_sub(page.hits.len()) / PACK_GUESS + 1).min(MAX_AHEAD);
                 let next = packs[place..].iter().filter(|pack| !pack.tail).take(wanted);
                 load_packs(tx, next.map(|pack| pack.address(&series)), &mut ahead)?;
             }

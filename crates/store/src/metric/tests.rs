@@ -63,11 +63,9 @@ both! {
         }).await.unwrap();
         let packs: Vec<[i64; 4]> = packs.iter().map(|row| [0, 1, 2, 3].map(|i| row.get(i).unwrap())).collect();
         assert_eq!(packs, [
-            [1, 256, 0, 255],
-            [257, 512, 256, 511],
-            [513, 768, 512, 767],
-            [769, 1024, 768, 1023],
-            [1, 256, 0, 255]
+            [1, 512, 0, 511],
+            [513, 1024, 512, 1023],
+            [1, 512, 0, 511]
         ]);
         let rows = read(&db, Query { limit: 5000, ..of(1) }).await;
         assert_eq!(steps(&rows), (0..1040).collect::<Vec<_>>());
@@ -75,6 +73,29 @@ both! {
         assert_eq!(read(&db, Query { limit: 5000, ..of(2) }).await.len(), 2 * PACK);
         assert_eq!(db.read(|tx| last_seq(tx, run(1))).await, Ok(1040));
         assert_eq!(db.read(|tx| last_seq(tx, run(3))).await, Ok(0));
+    }
+
+    async fn a_pack_of_values_that_need_many_bits_has_fewer_points_and_fills_its_place(db) {
+        let noisy = |step: i64| Point {
+            at: Millis(1000 + step * 50 + step * 7919 % 13),
+            ..point(step, 2.0 / (1.0 + step as f64) + (step as f64 * 12.9898).sin())
+        };
+        let mut from = 0;
+        for many in [1, 700, 3, 256, 1000, 40] {
+            write(&db, 1, 1, vec![("a", (from..from + many).map(noisy).collect())]).await;
+            from += many;
+        }
+        let packs = db.read(|tx| {
+            tx.query("SELECT points, length(data) + length(seqs) FROM metric_packs ORDER BY first_seq", &[])
+        }).await.unwrap();
+        assert!(packs.len() > 5, "{}", packs.len());
+        for row in packs {
+            let (points, bytes): (i64, i64) = (row.get(0).unwrap(), row.get(1).unwrap());
+            assert!((150..300).contains(&points), "{points} points");
+            assert!((PACK_BYTES * 7 / 8..=PACK_BYTES).contains(&(bytes as usize)), "{bytes} bytes");
+        }
+        let rows = read(&db, Query { limit: 5000, ..of(1) }).await;
+        assert_eq!(rows.iter().map(|row| row.point).collect::<Vec<_>>(), (0..2000).map(noisy).collect::<Vec<_>>());
     }
 
     async fn few_points_of_many_series_wait_in_the_inbox_and_are_folded_when_it_is_full(db) {
@@ -95,13 +116,13 @@ both! {
         assert_eq!(counts().await, [INBOX_ROWS, 0, 0, INBOX_ROWS * 20, INBOX_ROWS]);
         let latest_before = db.read(|tx| latest(tx, run(1))).await.unwrap();
         write(&db, 1, 1, batch(INBOX_ROWS)).await;
-        // 513 points of each tag are two full packs and a tail.
-        assert_eq!(counts().await, [0, 40, 20, 0, 0]);
+        // 513 points of each tag are a full pack and a tail.
+        assert_eq!(counts().await, [0, 20, 20, 0, 0]);
         write(&db, 1, 1, batch(INBOX_ROWS + 1)).await;
-        assert_eq!(counts().await, [1, 40, 20, 20, 1]);
+        assert_eq!(counts().await, [1, 20, 20, 20, 1]);
         // Many points of one series take the inbox along.
         write(&db, 1, 1, vec![("tag 00", (1000..1100).map(|i| point(i, 0.5)).collect())]).await;
-        assert_eq!(counts().await, [0, 40, 20, 0, 0]);
+        assert_eq!(counts().await, [0, 20, 20, 0, 0]);
 
         let one = read(&db, Query { tags: vec!["tag 07".into()], ..of(1) }).await;
         assert_eq!(steps(&one), (0..INBOX_ROWS + 2).collect::<Vec<_>>());

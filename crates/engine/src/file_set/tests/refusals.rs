@@ -24,6 +24,7 @@ async fn every_wrong_file_is_named_by_its_path() {
         NewFile { path: "c".into(), ..unbound },
         NewFile { md5: Some("5d41".into()), ..named("d") },
         NewFile { sha256: "g".repeat(64), ..named("e") },
+        NewFile { sha256: String::new(), ..named("g") },
         NewFile { parts: large().parts, ..named("f") },
         NewFile { parts: Vec::new(), ..large() },
         no_etag,
@@ -37,9 +38,10 @@ async fn every_wrong_file_is_named_by_its_path() {
         "files.0.path",
         "files.1.path",
         "files.10.parts",
-        "files.11.parts.1.etag",
-        "files.11.path",
+        "files.11.parts",
+        "files.12.parts.1.etag",
         "files.12.path",
+        "files.13.path",
         "files.2.path",
         "files.3.path",
         "files.4.size",
@@ -48,7 +50,7 @@ async fn every_wrong_file_is_named_by_its_path() {
         "files.6.parts.2.sha256",
         "files.7.md5",
         "files.8.sha256",
-        "files.9.parts",
+        "files.9.sha256",
     ];
     assert_eq!(at, expected);
     assert_eq!(yard.listed(&actor).await[0].files, 0, "all or none");
@@ -112,7 +114,7 @@ async fn a_checkpoint_without_files_is_not_complete_and_an_unknown_file_is_named
     let set = yard.checkpoint(&actor, &run, 1).await.unwrap();
     let (word, message) = code(yard.complete(&actor, &set).await);
     assert!(word == "incomplete" && message.contains("no files"), "{message}");
-    let named = vec![("nothing".to_owned(), Vec::new())];
+    let named = vec![SentFile { path: "nothing".into(), ..SentFile::default() }];
     let (word, message) = code(complete(&yard.engine, &actor, set.kind, set.id, named).await);
     assert!(word == "invalid" && message.contains("files.0.path"), "{message}");
 }

@@ -31,7 +31,9 @@ pub(super) fn check(files: Vec<NewFile>, kind: ChecksumKind) -> Result<Vec<File>
         if !seen.insert(file.path.as_str()) {
             errors.add(at("path"), format!("`{}` is named twice", file.path));
         }
-        check_digest(ChecksumKind::Sha256, Some(&file.sha256), at("sha256"), &mut errors);
+        // Of a large file it may come when the set is completed.
+        let later = file.sha256.is_empty() && !file.parts.is_empty();
+        check_digest(ChecksumKind::Sha256, Some(&file.sha256).filter(|_| !later), at("sha256"), &mut errors);
         check_digest(ChecksumKind::Md5, file.md5.as_ref(), at("md5"), &mut errors);
         if (0..=MAX_FILE_BYTES).contains(&file.size) {
             check_parts(file, kind, &at, &mut errors);
@@ -100,7 +102,7 @@ pub(crate) fn is_etag(text: &str) -> bool {
     (1..=MAX_ETAG).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-fn is_hex(text: &str, length: usize) -> bool {
+pub(crate) fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

@@ -86,7 +86,7 @@ both! {
         assert_eq!(made.archive_sha256, Some(packed.archive_sha256));
         assert_eq!(yard.make(checkpoint, "1.0.0").await.unwrap(), made);
         let of_checkpoint = Filter { checkpoint_ids: vec![checkpoint], ..Filter::default() };
-        assert_eq!(versions(&yard.engine, &yard.admin, of_checkpoint).await.unwrap(), [made.clone()]);
+        assert_eq!(versions(&yard.engine, &yard.admin, of_checkpoint).await.unwrap(), std::slice::from_ref(&made));
 
         let (word, existing) = refused(yard.make(checkpoint, "1.0.1").await);
         assert_eq!((word, existing), ("same_content", made.id.to_string()));

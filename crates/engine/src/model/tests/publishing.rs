@@ -12,7 +12,7 @@ both! {
         let archive = Archive::of(&[("weights/model.bin", b"weights"), ("run.sh", b"#!/bin/sh\n"), ("empty", b"")]);
         let config = json!({"classes": 10}).as_object().cloned().unwrap();
         let new = NewVersion {
-            tag: Some("v1".into()), description: "first".into(), config: config.clone(), ..archive.new()
+            tag: Some("v1".into()), description: "first".into(), config: config.clone(), ..archive.announced()
         };
         let begun = begin(&yard.engine, &yard.admin, "digits", None, new).await.unwrap();
         assert!(!begun.existing && begun.parts.is_empty() && begun.note.is_none());
@@ -81,7 +81,7 @@ both! {
         let other = yard.published(&model, &Archive::of(&[("b", b"b")]), Some("other")).await;
         let again = |tag: Option<&str>, move_tag| {
             let tree_digest = Some(archive.said.tree_digest.to_uppercase());
-            let new = NewVersion { tag: tag.map(str::to_owned), move_tag, tree_digest, ..archive.new() };
+            let new = NewVersion { tag: tag.map(str::to_owned), move_tag, tree_digest, ..archive.announced() };
             let (engine, admin) = (yard.engine.clone(), yard.admin.clone());
             async move { begin(&engine, &admin, "digits", None, new).await }
         };
@@ -107,7 +107,7 @@ both! {
         let model = yard.model("digits").await;
         let archive = Archive::of(&[("weights", &noise(20 << 20))]);
         assert_eq!(archive.parts.len(), 2);
-        let new = || NewVersion { source_key: Some("job:1".into()), ..archive.new() };
+        let new = || NewVersion { source_key: Some("job:1".into()), ..archive.announced() };
         let begin = || begin(&yard.engine, &yard.admin, "digits", None, new());
         let first = begin().await.unwrap();
         let sent = yard.send(first.version.id, &archive.parts[..1]).await;
@@ -127,7 +127,7 @@ both! {
         let yard = Yard::on(db).await;
         yard.model("digits").await;
         let (first, second) = (Archive::of(&[("a", b"a")]), Archive::of(&[("a", b"changed")]));
-        let new = |archive: &Archive| NewVersion { source_key: Some("job:1".into()), ..archive.new() };
+        let new = |archive: &Archive| NewVersion { source_key: Some("job:1".into()), ..archive.announced() };
         let begun = begin(&yard.engine, &yard.admin, "digits", None, new(&first)).await.unwrap();
         let sent = yard.send(begun.version.id, &first.parts).await;
         parts(&yard.engine, &yard.admin, begun.version.id, Vec::new(), sent).await.unwrap();
@@ -135,7 +135,7 @@ both! {
         assert_eq!((again.version.id, again.parts.len()), (begun.version.id, 0));
         let done = yard.finish(again.version.id, &second).await.unwrap();
         assert_eq!(done.version.size, Some(7));
-        assert_eq!(yard.stored().await, [done.version.object_key.clone()]);
+        assert_eq!(yard.stored().await, [&*done.version.object_key]);
 
         let repeated = begin(&yard.engine, &yard.admin, "digits", None, new(&second)).await.unwrap();
         assert!(repeated.existing && repeated.version == done.version);
@@ -196,7 +196,7 @@ both! {
             assert_eq!(yard.engine.models.count(), 1);
         }
         drop(occupied);
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
         let done = loop {
             assert!(std::time::Instant::now() < deadline, "it was not read within a minute");
             if let Completed::Done(done) = ask().await.unwrap() {
@@ -211,7 +211,7 @@ both! {
         let yard = Yard::on(db).await;
         let model = yard.model("digits").await;
         let archive = Archive::of(&[("a", b"a")]);
-        let tagged = |archive: &Archive| NewVersion { tag: Some("v1".into()), ..archive.new() };
+        let tagged = |archive: &Archive| NewVersion { tag: Some("v1".into()), ..archive.announced() };
         let slow = begin(&yard.engine, &yard.admin, "digits", None, tagged(&archive)).await.unwrap();
         let fast = yard.published(&model, &Archive::of(&[("b", b"b")]), Some("v1")).await;
         let done = yard.finish(slow.version.id, &archive).await.unwrap();
@@ -226,7 +226,7 @@ both! {
         let first = Archive::of(&[("a", &noise(100_000))]);
         let parent = yard.published(&model, &first, Some("v1")).await;
         let second = Archive::of(&[("b", b"b")]);
-        let new = NewVersion { parent: Some("v1".into()), ..second.new() };
+        let new = NewVersion { parent: Some("v1".into()), ..second.announced() };
         let begun = begin(&yard.engine, &yard.admin, "digits", None, new).await.unwrap();
         let child = yard.finish(begun.version.id, &second).await.unwrap().version;
         assert_eq!(child.parent_id, Some(parent.id));
@@ -257,7 +257,7 @@ both! {
         assert_eq!(yard.versions(&model).await.len(), 2);
         yard.later(2 * 3600 * 1000);
         crate::garbage::sweep(&yard.engine).await.unwrap();
-        assert_eq!(yard.versions(&model).await, [kept.clone()]);
+        assert_eq!(yard.versions(&model).await, std::slice::from_ref(&kept));
         assert_eq!(yard.stored().await, [kept.object_key]);
     }
 
@@ -266,7 +266,7 @@ both! {
         yard.model("digits").await;
         let (run, job) = yard.run().await;
         let archive = Archive::of(&[("a", b"a")]);
-        let begun = begin(&yard.engine, &job, "digits", None, archive.new()).await.unwrap();
+        let begun = begin(&yard.engine, &job, "digits", None, archive.announced()).await.unwrap();
         assert_eq!(begun.version.user_id, "job");
         yard.finish(begun.version.id, &archive).await.unwrap();
         let of_run = Filter { run_ids: vec![run.id], ..Filter::default() };

@@ -9,7 +9,7 @@ both! {
         let yard = Yard::on(db).await;
         let model = yard.model("digits").await;
         let there = yard.published(&model, &Archive::of(&[("a", b"a")]), Some("v1")).await;
-        let new = Archive::of(&[("b", b"b")]).new();
+        let new = Archive::of(&[("b", b"b")]).announced();
         let tagged = NewVersion { tag: Some("v1".into()), ..new.clone() };
         let (word, message) = refused(begin(&yard.engine, &yard.admin, "digits", None, tagged.clone()).await);
         assert_eq!(word, "tag_exists");
@@ -33,7 +33,7 @@ both! {
         let foreign = yard.published(&other, &archive, Some("v1")).await;
         let pending = yard.begin(&model, &archive).await.version;
         let with = |parent: String| {
-            let new = NewVersion { parent: Some(parent), ..archive.new() };
+            let new = NewVersion { parent: Some(parent), ..archive.announced() };
             let (engine, admin) = (yard.engine.clone(), yard.admin.clone());
             async move { fields(begin(&engine, &admin, "digits", None, new).await) }
         };
@@ -60,7 +60,7 @@ both! {
             (Said { archive_sha256: zeros.clone(), ..archive.said.clone() }, sha),
             (Said { tree_digest: zeros, ..archive.said.clone() }, tree),
         ] {
-            let new = NewVersion { source_key: Some("job:1".into()), ..archive.new() };
+            let new = NewVersion { source_key: Some("job:1".into()), ..archive.announced() };
             let begun = begin(&yard.engine, &yard.admin, "digits", None, new.clone()).await.unwrap();
             let parts = yard.send(begun.version.id, &archive.parts).await;
             let said = Said { parts, ..wrong };
@@ -86,7 +86,7 @@ both! {
     async fn what_is_no_archive_fails_and_says_why(db) {
         let yard = Yard::on(db).await;
         let model = yard.model("digits").await;
-        let grown = Archive::of(&[("a", &[0; 100_000])]);
+        let grown = Archive::of(&[("a", &vec![0; 100_000])]);
         let small = Archive { size: 10, ..grown.clone() };
         let begun = yard.begin(&model, &small).await;
         let (word, message) = refused(yard.finish(begun.version.id, &small).await);
@@ -146,7 +146,7 @@ both! {
         assert!(said["files"][0].contains("publish what has files"), "an empty folder is no model");
 
         let archive = Archive::of(&[("a", b"a")]);
-        let begun = begin(&yard.engine, &yard.admin, "digits", None, archive.new()).await.unwrap();
+        let begun = begin(&yard.engine, &yard.admin, "digits", None, archive.announced()).await.unwrap();
         let ask = |parts_asked: Vec<NewPart>, sent| {
             let (engine, admin, id) = (yard.engine.clone(), yard.admin.clone(), begun.version.id);
             async move { parts(&engine, &admin, id, parts_asked, sent).await }
@@ -224,15 +224,15 @@ both! {
         assert!(word == "forbidden" && message.contains("token of a run cannot delete"), "{message}");
         assert_eq!(refused(delete(&yard.engine, &job, "digits", None).await).0, "forbidden");
         assert_eq!(refused(patch(&yard.engine, &job, "digits", None, None, None).await).0, "forbidden");
-        let own = begin(&yard.engine, &job, "digits", None, Archive::of(&[("b", b"b")]).new()).await.unwrap();
+        let own = begin(&yard.engine, &job, "digits", None, Archive::of(&[("b", b"b")]).announced()).await.unwrap();
         delete_version(&yard.engine, &job, own.version.id).await.expect("its own, which nobody can use yet");
-        let foreign = begin(&yard.engine, &yard.admin, "digits", None, archive.new()).await.unwrap();
+        let foreign = begin(&yard.engine, &yard.admin, "digits", None, archive.announced()).await.unwrap();
         assert_eq!(refused(delete_version(&yard.engine, &job, foreign.version.id).await).0, "forbidden");
-        let other = NewVersion { run: Some(yard.engine.id(RunId::new)), ..archive.new() };
+        let other = NewVersion { run: Some(yard.engine.id(RunId::new)), ..archive.announced() };
         assert_eq!(refused(begin(&yard.engine, &job, "digits", None, other.clone()).await).0, "forbidden");
         let said = fields(begin(&yard.engine, &yard.admin, "digits", None, other).await);
         assert!(said["run_id"][0].contains("there is no run"), "{said:?}");
-        let stale = NewVersion { job: Some(yard.engine.id(runyard_domain::JobId::new)), ..archive.new() };
+        let stale = NewVersion { job: Some(yard.engine.id(runyard_domain::JobId::new)), ..archive.announced() };
         let said = fields(begin(&yard.engine, &job, "digits", None, stale.clone()).await);
         assert!(said["job_id"][0].contains("has no job"), "{said:?}");
         let said = fields(begin(&yard.engine, &yard.admin, "digits", None, stale).await);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use runyard_wire::file::{AbandonFiles, NewFile, Part, PostFiles, SignedUrl, Upload};
+use runyard_wire::file::{AbandonFiles, CompleteFiles, NewFile, Part, PostFiles, SignedUrl, Upload};
 use serde_json::{Value, json};
 
 use super::{Answer, error, ok};
@@ -64,6 +64,12 @@ impl Sets {
             }
             [id, "complete"] => {
                 let set = self.all.get_mut(*id)?;
+                let sent: CompleteFiles = serde_json::from_slice(body).unwrap();
+                for file in sent.files {
+                    let announced = set.announced.get_mut(&file.path).unwrap();
+                    announced.sha256 = announced.sha256.take().or(file.sha256);
+                }
+                assert!(set.announced.values().all(|file| file.sha256.is_some()), "every digest is said");
                 let paths: Vec<String> = set.announced.keys().cloned().collect();
                 if !paths.iter().all(|path| set.join(path)) {
                     return Some(error(409, "incomplete", None));
@@ -124,7 +130,7 @@ impl Set {
 
     /// Size and SHA-256 that were said of a file.
     pub(crate) fn said(&self, path: &str) -> (i64, String) {
-        (self.announced[path].size, self.announced[path].sha256.clone())
+        (self.announced[path].size, self.announced[path].sha256.clone().unwrap_or_default())
     }
 
     fn announce(&mut self, id: &str, file: NewFile) -> Upload {
