@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::{
     Result, Settings,
     figures::{Series, mib, ms, short},
-    progress,
+    process, progress,
     server::Server,
     table::Table,
 };
