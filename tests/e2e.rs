@@ -16,10 +16,16 @@ mod bad_request;
 mod blueprint;
 #[path = "e2e/checkpoints.rs"]
 mod checkpoints;
+#[path = "e2e/datasets.rs"]
+mod datasets;
 #[path = "e2e/deleting.rs"]
 mod deleting;
 #[path = "e2e/digits.rs"]
 mod digits;
+#[path = "e2e/elements.rs"]
+mod elements;
+#[path = "e2e/elements_example.rs"]
+mod elements_example;
 #[path = "e2e/ending.rs"]
 mod ending;
 #[path = "e2e/full_disk.rs"]
@@ -44,9 +50,13 @@ mod reading;
 mod requirements;
 #[path = "e2e/s3.rs"]
 mod s3;
+#[path = "e2e/sdk_workers.rs"]
+mod sdk_workers;
 #[path = "e2e/serving.rs"]
 mod serving;
 #[path = "e2e/stopping.rs"]
 mod stopping;
 #[path = "e2e/waiting_for_room.rs"]
 mod waiting_for_room;
+#[path = "e2e/workers.rs"]
+mod workers;

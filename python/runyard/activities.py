@@ -21,6 +21,8 @@ log = logging.getLogger("runyard")
 
 # Renewals in the life of a lease.
 _RENEWALS = 3
+# What one attempt at a call may end with.
+_TROUBLE = (OSError, ValueError, http.client.HTTPException, ServerError)
 
 
 class Element:
@@ -81,9 +83,15 @@ class Activities:
         self._lease_ms = lease_ms
 
     def claim(self, limit: int) -> Tuple[List[Element], int]:
-        """Takes up to so many elements; with none: how many are left that others hold."""
+        """Takes up to so many elements, while none is held; with none: how many are left that others hold."""
         body = {"holder": self._holder, "limit": limit, "lease_ms": self._lease_ms}
-        answer = self._server.send(f"{self._path}/claim", body)
+        try:
+            answer = self._server.once(f"{self._path}/claim", body)
+        except _TROUBLE as error:
+            # What a claim took whose answer was lost would be renewed for ever: it is given back first.
+            log.debug("a claim is tried again: %s", error)
+            self.release()
+            answer = self._server.send(f"{self._path}/claim", body)
         return [Element(known) for known in answer["claimed"]], answer["left"]
 
     def select(self, elements: List[str]) -> None:
@@ -150,7 +158,7 @@ class Activities:
         while not ended.wait(pause):
             try:
                 self._server.once(f"{self._path}/renew", body)
-            except (OSError, ValueError, http.client.HTTPException, ServerError) as error:
+            except _TROUBLE as error:
                 # The work goes on: until somebody else takes an element, its commit is accepted.
                 log.warning("the leases could not be renewed, and it is tried again: %s", error)
 

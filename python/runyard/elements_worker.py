@@ -112,8 +112,9 @@ class ElementsWorker(Worker):
             elif left == 0:
                 return
             else:
-                # What others hold may come back.
+                # What others hold may come back, and what a claim took whose answer was lost.
                 self._stop.wait(pause)
+                activities.release()
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
         self._stopped = True
 

@@ -73,6 +73,7 @@ class FakeServer:
         self.archive = b""
         self.asked, self.troubles = [], []
         self.stolen = set()
+        self.lost_claims = 0
         self.renewed = threading.Event()
         fake = self
 
@@ -160,6 +161,9 @@ class FakeServer:
             for id in free
         ]
         counts = self.counts()
+        if self.lost_claims:
+            self.lost_claims -= 1
+            return 502, {"error": "lost on its way"}
         return {"claimed": claimed, "left": counts["queued"] + counts["started"] - len(free), "lease_until": 0}
 
     def start(self, id, body):
@@ -356,6 +360,12 @@ class Elements(Case):
         self.assertIn("2 elements were given back", self.said)
         self.assertEqual(self.work(Does(lambda _: class_of("later"))), 0)
         self.assertEqual((self.results(5), self.results(6)), (class_of("seen"), class_of("later")))
+
+    def test_what_a_claim_took_whose_answer_was_lost_is_given_back_and_claimed_again(self):
+        self.server.lost_claims = 2
+        self.assertEqual(self.work(Does(lambda element: class_of(element.name))), 0)
+        self.assertEqual((self.states(), self.results(0)), (10 * ["processed"], class_of("0")))
+        self.assertGreater(self.server.elements[id_of(0)]["attempt"], 1)
 
     def test_a_server_that_is_busy_is_waited_for(self):
         self.server.troubles = [503, 0, 502, 0, 500]

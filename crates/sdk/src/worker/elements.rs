@@ -1,10 +1,13 @@
 //! Works through elements: claims some, processes them, commits, until there is nothing left. Never claims ahead: what is handed
 //! out alone, because its workers died before, has to be alone.
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use runyard_domain::worker_run::BATCH;
-use runyard_wire::activity::{Claim, CommitItem, Release};
+use runyard_wire::activity::{Claim, ClaimAnswer, CommitItem, Release};
 use tokio::runtime::Builder;
 
 use super::{
@@ -59,7 +62,7 @@ pub fn run_elements(
                 None => desk.work(),
             };
             if done.is_err() || desk.summary.stopped {
-                desk.release();
+                desk.leave();
             }
             done?;
             summary = desk.summary;
@@ -95,19 +98,31 @@ impl<W: ElementsWorker> Desk<'_, W> {
                 self.summary.stopped = true;
                 return Ok(());
             }
-            let id = &self.worker_run;
-            let answer = self.session.insist(async |client| client.claim_elements(id, &claim).await)?;
+            let answer = self.claim(&claim)?;
             if !answer.claimed.is_empty() {
                 pause = FIRST_PAUSE;
                 self.process(answer.claimed.into_iter().map(Element::from).collect())?;
             } else if answer.left == 0 {
                 return self.judge();
             } else {
-                // What others hold may come back.
+                // What others hold may come back, and what a claim took whose answer was lost.
                 self.session.pause(pause);
+                self.release()?;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
+    }
+
+    /// Claims while nothing is held. What a claim took whose answer was lost would be renewed for ever: it is given back first.
+    fn claim(&mut self, claim: &Claim) -> Result<ClaimAnswer, Error> {
+        let (id, release) = (&self.worker_run, self.all());
+        let again = Cell::new(false);
+        self.session.insist(async |client| {
+            if again.replace(true) {
+                client.release_elements(id, &release).await?;
+            }
+            client.claim_elements(id, claim).await
+        })
     }
 
     /// Whether the whole worker run went wrong, in whichever process.
@@ -146,10 +161,19 @@ impl<W: ElementsWorker> Desk<'_, W> {
         committer.commit(&mut self.session, items)
     }
 
-    /// Gives back what was not begun. When that fails, the leases run out.
-    fn release(&mut self) {
-        let release = Release { holder: self.session.holder.clone(), ..Release::default() };
-        let id = &self.worker_run;
+    fn all(&self) -> Release {
+        Release { holder: self.session.holder.clone(), ..Release::default() }
+    }
+
+    /// Gives back all that is held.
+    fn release(&mut self) -> Result<i64, Error> {
+        let (id, release) = (&self.worker_run, self.all());
+        self.session.insist(async |client| client.release_elements(id, &release).await)
+    }
+
+    /// The same at the end. When it fails, the leases run out.
+    fn leave(&mut self) {
+        let (id, release) = (&self.worker_run, self.all());
         match self.session.handle.block_on(self.session.client.release_elements(id, &release)) {
             Ok(0) => {}
             Ok(count) => tracing::info!("{count} elements were given back"),
