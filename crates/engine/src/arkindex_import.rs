@@ -55,7 +55,10 @@ pub async fn import<E: std::fmt::Display>(
             Ok::<_, Error>(project.id)
         })
         .await?;
-    let folder = tempfile::Builder::new().prefix("arkindex-").tempdir_in(&engine.options.cache_dir);
+    let cache = &engine.options.cache_dir;
+    // Nothing may have been there to keep before; what a killed server leaves in it is only a copy.
+    let made = std::fs::create_dir_all(cache);
+    let folder = made.and_then(|()| tempfile::Builder::new().prefix("arkindex-").tempdir_in(cache));
     let folder = folder.map_err(|error| Error::Internal(format!("a folder for the export: {error}")))?;
     let path = folder.path().join("export.sqlite");
     spool(&path, bytes).await?;

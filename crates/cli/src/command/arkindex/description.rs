@@ -5,7 +5,8 @@ use std::{collections::HashMap, path::Path};
 
 use runyard_domain::{FieldErrors, element::NewElement};
 use runyard_wire::{corpus::NewElementType, worker_run::NewWorkerRun};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
+use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 
@@ -45,13 +46,25 @@ pub(super) struct Model {
 }
 
 /// An element as the API takes it, and who made it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct Element {
     /// `None`: a person.
-    #[serde(default)]
     pub(super) worker_run_id: Option<String>,
-    #[serde(flatten)]
     pub(super) element: NewElement,
+}
+
+impl<'de> Deserialize<'de> for Element {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Not flattened: serde would let fields pass that nobody knows.
+        let mut fields = Map::<String, Value>::deserialize(deserializer)?;
+        let worker_run_id = match fields.remove("worker_run_id") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(id)) => Some(id),
+            Some(other) => return Err(de::Error::custom(format!("worker_run_id is {other}: it is an id"))),
+        };
+        let element = serde_json::from_value(fields.into()).map_err(de::Error::custom)?;
+        Ok(Self { worker_run_id, element })
+    }
 }
 
 /// A dataset with the ids of the elements of each set.
