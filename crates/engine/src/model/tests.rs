@@ -55,7 +55,7 @@ impl Yard {
     }
 
     async fn model(&self, name: &str) -> Model {
-        create(&self.engine, &self.admin, name.into(), None, String::new(), None).await.unwrap()
+        create(&self.engine, &self.admin, None, name.into(), None, String::new(), None).await.unwrap()
     }
 
     /// A run with a source, and who its job is.

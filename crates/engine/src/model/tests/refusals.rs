@@ -180,14 +180,14 @@ both! {
         let make = |name: &str, key: Option<&str>| {
             let (engine, admin) = (yard.engine.clone(), yard.admin.clone());
             let (name, key) = (name.to_owned(), key.map(str::to_owned));
-            async move { create(&engine, &admin, name, None, "d".into(), key).await }
+            async move { create(&engine, &admin, None, name, None, "d".into(), key).await }
         };
         let first = make("digits", Some("k")).await.unwrap();
         assert_eq!(make("digits", Some("k")).await.unwrap(), first);
         let (word, message) = refused(make("digits", None).await);
         assert!(word == "exists" && message.contains("has a model `digits` already: publish to it"), "{message}");
         assert!(fields(make("a/b", None).await).contains_key("name"));
-        let nowhere = create(&yard.engine, &yard.admin, "x".into(), Some("nobody".into()), String::new(), None).await;
+        let nowhere = create(&yard.engine, &yard.admin, None, "x".into(), Some("nobody".into()), String::new(), None).await;
         assert!(fields(nowhere)["project_id"][0].contains("nobody"));
         let many = (0..8).map(|_| tokio::spawn(make("letters", None)));
         let made = futures::future::join_all(many).await.into_iter().filter(|made| made.as_ref().unwrap().is_ok());
@@ -195,7 +195,7 @@ both! {
         let (word, message) = refused(crate::project::delete(&yard.engine, &yard.admin, "default").await);
         assert_eq!((word, message.contains("always there")), ("conflict", true));
         let team = crate::project::create(&yard.engine, &yard.admin, "team".into(), String::new(), None).await.unwrap();
-        create(&yard.engine, &yard.admin, "digits".into(), Some("team".into()), String::new(), None).await.unwrap();
+        create(&yard.engine, &yard.admin, None, "digits".into(), Some("team".into()), String::new(), None).await.unwrap();
         let (_, message) = refused(crate::project::delete(&yard.engine, &yard.admin, "team").await);
         assert!(message.contains("project `team` still has models: delete them first"), "{message}");
         delete(&yard.engine, &yard.admin, "digits", Some("team")).await.unwrap();
