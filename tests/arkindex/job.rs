@@ -22,7 +22,7 @@ fn a_worker_that_runyard_runs_publishes_with_the_token_of_its_job() {
         // What is the job's own is in its environment; what workers call it, its command says.
         let command = "ARKINDEX_WORKER_RUN_ID=$RUN_ID ARKINDEX_TASK_TOKEN=$RUNYARD_TOKEN exec \"$0\" \"$@\"";
         let run = json!({
-            "name": "trainer", "version": generation, "kind": "worker", "config": {"lr": 0.1},
+            "name": "trainer", "version": generation, "config": {"lr": 0.1},
             "spec": {
                 "command": ["sh", "-c", command, site.python(generation), script, "--steps", steps],
                 "env": {"ARKINDEX_API_URL": server.url(), "HOME": home, "TMPDIR": home},

@@ -54,7 +54,7 @@ impl Site {
     /// A run that workers can call theirs.
     #[track_caller]
     pub(crate) fn worker_run(&self, config: &Value) -> String {
-        let run = json!({"name": "trainer", "version": "1.0", "kind": "worker", "config": config,
+        let run = json!({"name": "trainer", "version": "1.0", "config": config,
             "spec": {"command": ["true"]}});
         let run = self.server.call("POST", "/api/v2/runs").json(&run).send().data(200);
         let id = text(&run["id"]);

@@ -86,10 +86,8 @@ async fn until_end(context: &Context, id: &str, elements: bool) -> Result<u8, Fa
             Update::End(end) => break Some(end),
         }
     };
-    let counts = match elements {
-        true => context.client_now().worker_run(id).await.ok().map(|run| run.counts),
-        false => None,
-    };
+    let counts =
+        if elements { context.client_now().worker_run(id).await.ok().map(|run| run.counts) } else { None };
     finish(context, screen, id, end, counts).await
 }
 

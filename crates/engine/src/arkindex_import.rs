@@ -122,7 +122,9 @@ async fn check(engine: &Engine, export: Export, place: Place, name: &str) -> Res
     .map_err(not_an_export)?;
     if !faults.is_empty() {
         let mut errors = FieldErrors::default();
-        faults.into_iter().for_each(|fault| errors.add("export", fault));
+        for fault in faults {
+            errors.add("export", fault);
+        }
         return Err(Error::Invalid { fields: errors });
     }
     let target = named(engine, place.project, name).await?.map(|corpus| corpus.id);

@@ -60,7 +60,10 @@ pub async fn create(
                 description: new.description.clone(),
                 created_at: now,
             };
-            store::corpus::insert(tx, &corpus)?;
+            if !store::corpus::insert(tx, &corpus)? {
+                // Another request was faster.
+                return repeated(tx, &new, project.id)?.ok_or_else(|| taken(&new.name));
+            }
             types::put_all(tx, corpus.id, &new.types, &mut ids.clone())?;
             Ok(corpus)
         })
@@ -116,8 +119,12 @@ pub async fn patch(
             {
                 return Err(taken(name));
             }
-            store::corpus::update(tx, id, name.as_deref(), description.as_deref())?
-                .ok_or_else(|| Error::not_found("corpus", id))
+            match store::corpus::update(tx, id, name.as_deref(), description.as_deref()) {
+                Err(error) if error.is_unique_violation() => {
+                    Err(taken(name.as_deref().unwrap_or(&corpus.name)))
+                }
+                updated => updated?.ok_or_else(|| Error::not_found("corpus", id)),
+            }
         })
         .await
 }

@@ -100,11 +100,7 @@ pub async fn create(engine: &Engine, actor: &Actor, new: NewDataset) -> Result<W
                 other => other,
             })?;
             corpus::people(&actor, corpus.project_id, "make datasets")?;
-            if let Some(there) = store::dataset::get(tx, id)? {
-                if there.corpus_id != corpus.id || there.name != new.name {
-                    let message = format!("there is another dataset with the id {id}: choose another id");
-                    return Err(Error::Conflict { code: "already_exists", message });
-                }
+            if let Some(there) = repeated(tx, id, corpus.id, &new.name)? {
                 return whole(tx, there);
             }
             free_name(tx, corpus.id, &new.name)?;
@@ -121,10 +117,24 @@ pub async fn create(engine: &Engine, actor: &Actor, new: NewDataset) -> Result<W
                 created_at: now,
                 updated_at: now,
             };
-            store::dataset::insert(tx, &dataset, &names)?;
+            if !store::dataset::insert(tx, &dataset, &names)? {
+                // Another request was faster.
+                let there = repeated(tx, id, corpus.id, &new.name)?.ok_or_else(|| taken(&new.name))?;
+                return whole(tx, there);
+            }
             whole(tx, dataset)
         })
         .await
+}
+
+/// The dataset that an earlier request with this id made.
+fn repeated(tx: &mut Tx, id: DatasetId, corpus: CorpusId, name: &str) -> Result<Option<Dataset>> {
+    let Some(there) = store::dataset::get(tx, id)? else { return Ok(None) };
+    if there.corpus_id == corpus && there.name == name {
+        return Ok(Some(there));
+    }
+    let message = format!("there is another dataset with the id {id}: choose another id");
+    Err(Error::Conflict { code: "already_exists", message })
 }
 
 /// Datasets that match, by id; limited to what the actor may read.
@@ -414,8 +424,10 @@ async fn change<T: Send + 'static>(
             let mut dataset = writable(tx, &actor, id)?;
             let answer = act(tx, &mut dataset, now)?;
             dataset.updated_at = now;
-            store::dataset::save(tx, &dataset)?;
-            Ok::<_, Error>((whole(tx, dataset)?, answer))
+            match store::dataset::save(tx, &dataset) {
+                Err(error) if error.is_unique_violation() => Err(taken(&dataset.name)),
+                saved => Ok::<_, Error>((saved.map(|()| whole(tx, dataset))??, answer)),
+            }
         })
         .await
 }
@@ -473,11 +485,12 @@ fn check_worker_run(tx: &mut Tx, run: WorkerRunId) -> Result<()> {
 }
 
 fn free_name(tx: &mut Tx, corpus: CorpusId, name: &str) -> Result<()> {
-    if store::dataset::by_name(tx, corpus, name)?.is_none() {
-        return Ok(());
-    }
+    if store::dataset::by_name(tx, corpus, name)?.is_none() { Ok(()) } else { Err(taken(name)) }
+}
+
+fn taken(name: &str) -> Error {
     let message = format!("there is a dataset `{name}` in this corpus already: choose another name");
-    Err(Error::Conflict { code: "already_exists", message })
+    Error::Conflict { code: "already_exists", message }
 }
 
 async fn collect(engine: &Engine) {

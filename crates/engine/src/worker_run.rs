@@ -312,7 +312,11 @@ fn wrong_name(path: &str, error: Error) -> Error {
 }
 
 fn insert(tx: &mut Tx, run: WorkerRun, path: &str, now: Millis) -> Result<WorkerRun> {
-    store::worker_run::insert(tx, &run)?;
+    if !store::worker_run::insert(tx, &run)? {
+        // Another request with this id was faster.
+        let there = store::worker_run::get(tx, run.id)?.filter(|there| there.project_id == run.project_id);
+        return there.ok_or_else(|| Error::not_found("worker run", run.id));
+    }
     if run.selection.is_empty() {
         return Ok(run);
     }

@@ -180,7 +180,7 @@ impl Crew {
                 place.end = None;
             }
             Err(message) => {
-                self.job.output.note(&format!("process {number} cannot be started again: {message}"));;
+                self.job.output.note(&format!("process {number} cannot be started again: {message}"));
             }
         }
     }

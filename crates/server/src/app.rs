@@ -12,7 +12,10 @@ use tracing::Instrument;
 
 use crate::{
     dialects::{arkindex, chariot},
-    error::Problem, limits, metrics::Metrics};
+    error::Problem,
+    limits,
+    metrics::Metrics,
+};
 
 /// State of the router; cheap to clone.
 #[derive(Clone)]

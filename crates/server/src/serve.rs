@@ -133,7 +133,9 @@ pub async fn serve(
 
     let stop_controller = CancellationToken::new();
     let controller = tokio::spawn(drive(engine.clone(), stop_controller.clone()));
-    let app = App::new(engine.clone(), shutdown.clone()).with_chariot(options.chariot).with_arkindex(options.arkindex);
+    let app = App::new(engine.clone(), shutdown.clone())
+        .with_chariot(options.chariot)
+        .with_arkindex(options.arkindex);
     let router = router::router(app);
     // Without this, small answers wait for the client's acknowledgement of the ones before.
     let listener = listener.tap_io(|socket| {

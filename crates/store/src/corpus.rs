@@ -59,13 +59,14 @@ pub struct Filter {
 const COLUMNS: &str = "id, project_id, name, description, created_at";
 const TYPE_COLUMNS: &str = "id, corpus_id, slug, display_name, folder";
 
-/// Writes a new corpus. A name that is taken is a unique violation.
-pub fn insert(tx: &mut Tx, corpus: &Corpus) -> Result<(), Error> {
-    tx.execute(
-        "INSERT INTO corpora (id, project_id, name, description, created_at) VALUES ($1, $2, $3, $4, $5)",
+/// Writes a new corpus. `false`: its id or its name is taken, and nothing is written.
+pub fn insert(tx: &mut Tx, corpus: &Corpus) -> Result<bool, Error> {
+    let written = tx.execute(
+        "INSERT INTO corpora (id, project_id, name, description, created_at) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT DO NOTHING",
         params![corpus.id, corpus.project_id, &corpus.name, &corpus.description, corpus.created_at],
     )?;
-    Ok(())
+    Ok(written > 0)
 }
 
 /// The corpus with this id.

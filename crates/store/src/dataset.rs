@@ -107,11 +107,11 @@ pub enum Stratify {
     Type,
 }
 
-/// Writes a new dataset with empty sets. A name that is taken is a unique violation.
-pub fn insert(tx: &mut Tx, dataset: &Dataset, sets: &[String]) -> Result<(), Error> {
-    tx.execute(
+/// Writes a new dataset with empty sets. `false`: its id or its name is taken, and nothing is written.
+pub fn insert(tx: &mut Tx, dataset: &Dataset, sets: &[String]) -> Result<bool, Error> {
+    let written = tx.execute(
         "INSERT INTO datasets (id, corpus_id, name, description, state, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
         params![
             dataset.id,
             dataset.corpus_id,
@@ -122,7 +122,11 @@ pub fn insert(tx: &mut Tx, dataset: &Dataset, sets: &[String]) -> Result<(), Err
             dataset.updated_at
         ],
     )?;
-    set_sets(tx, dataset.id, sets)
+    if written == 0 {
+        return Ok(false);
+    }
+    set_sets(tx, dataset.id, sets)?;
+    Ok(true)
 }
 
 /// The dataset with this id.
@@ -172,7 +176,7 @@ pub fn list(tx: &mut Tx, filter: &Filter) -> Result<Vec<Dataset>, Error> {
     tx.query(&sql, conditions.values())?.iter().map(from_row).collect()
 }
 
-/// Writes what changes in a dataset's life.
+/// Writes what changes in a dataset's life. A name that is taken is a unique violation.
 pub fn save(tx: &mut Tx, dataset: &Dataset) -> Result<(), Error> {
     let archive = dataset.archive.as_ref();
     tx.execute(

@@ -90,13 +90,14 @@ pub struct Ledger {
     pub lease_floor: Option<Millis>,
 }
 
-/// Writes a new worker run; its counts begin at 0.
-pub fn insert(tx: &mut Tx, run: &WorkerRun) -> Result<(), Error> {
-    tx.execute(
+/// Writes a new worker run; its counts begin at 0. `false`: there is one with this id, and nothing is written.
+pub fn insert(tx: &mut Tx, run: &WorkerRun) -> Result<bool, Error> {
+    let written = tx.execute(
         "INSERT INTO worker_runs (id, project_id, corpus_id, run_id, summary, worker, mode, configuration,
                                   worker_configuration, user_configuration, secrets, model_version_id, selection,
                                   max_attempts, lease_ms, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+             ON CONFLICT (id) DO NOTHING",
         params![
             run.id,
             run.project_id,
@@ -116,11 +117,14 @@ pub fn insert(tx: &mut Tx, run: &WorkerRun) -> Result<(), Error> {
             run.created_at,
         ],
     )?;
+    if written == 0 {
+        return Ok(false);
+    }
     tx.execute(
         "INSERT INTO activity_counts (worker_run_id, queued, started, processed, error) VALUES ($1, 0, 0, 0, 0)",
         params![run.id],
     )?;
-    Ok(())
+    Ok(true)
 }
 
 /// The worker run with this id.

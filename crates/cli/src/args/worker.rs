@@ -136,8 +136,8 @@ pub(crate) struct Run {
     #[arg(long, value_name = "NAME")]
     pub(crate) worker: Option<String>,
     /// Name of the run [default: that of the source folder or the program]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) run_name: Option<String>,
+    #[arg(long = "run-name", value_name = "NAME")]
+    pub(crate) title: Option<String>,
     #[command(flatten)]
     pub(crate) code: Code,
     /// Config of the worker: JSON file, `-` for standard input, or the JSON object itself

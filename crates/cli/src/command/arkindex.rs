@@ -33,9 +33,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     if context.out.format == Format::Csv {
         return Err(output::no_csv());
     }
-    let imported = match is_export(&file)? {
-        true => export(context, &file, &corpus).await?,
-        false => bring::bring(context, description::read(&file)?, &corpus).await?,
+    let imported = if is_export(&file)? {
+        export(context, &file, &corpus).await?
+    } else {
+        bring::bring(context, description::read(&file)?, &corpus).await?
     };
     let Imported { corpus, elements } = &imported;
     match context.out.format {

@@ -34,7 +34,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             })?;
         }
         Args::Add { dataset, corpus, to, which } => {
-            add(context, &dataset, corpus.as_deref(), to, &which).await?
+            add(context, &dataset, corpus.as_deref(), to, &which).await?;
         }
         Args::Split(args) => split(context, args).await?,
         Args::Build { dataset, corpus, detach } => {
@@ -77,7 +77,8 @@ fn tell(context: &Context, dataset: &Dataset, sentence: &str) -> Result<(), Fail
 struct Added<'a> {
     dataset_id: &'a str,
     set: &'a str,
-    added: i64,
+    /// How many are new there.
+    count: i64,
 }
 
 async fn add(
@@ -96,7 +97,7 @@ async fn add(
     match context.out.format {
         Format::Table => output::note(format!("{}: {added} elements added to {set}", dataset.name)),
         Format::Quiet => output::line(added)?,
-        Format::Json => output::json(&Added { dataset_id: &dataset.id, set: &set, added })?,
+        Format::Json => output::json(&Added { dataset_id: &dataset.id, set: &set, count: added })?,
         Format::Csv => return Err(output::no_csv()),
     }
     Ok(())

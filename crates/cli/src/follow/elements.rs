@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    fmt::Write as _,
     time::{Duration, Instant},
 };
 
@@ -49,7 +50,7 @@ impl Pace {
         );
         if let Some(rate) = self.rate().filter(|_| done < all) {
             let left = (all - done) as f64 / rate;
-            text.push_str(&format!(", {}/s, {} left", digits(rate), time::duration((left * 1000.0) as i64)));
+            let _ = write!(text, ", {}/s, {} left", digits(rate), time::duration((left * 1000.0) as i64));
         }
         Shown { ratio, text }
     }

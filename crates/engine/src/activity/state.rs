@@ -6,6 +6,7 @@ use runyard_domain::{
     ElementId, Millis, WorkerRunId,
     activity::{self as rules, Act, Activity, Effect, Outcome, State, apply},
     token::Scope,
+    worker_run::holder as holder_of,
 };
 use runyard_store::{self as store, Tx, worker_run::Ledger};
 
@@ -23,9 +24,14 @@ pub struct Started {
     pub lease_until: Millis,
 }
 
-/// Who an actor is to the activities: its run's current job, so that all that is held comes back when that ends, or else the
-/// name of its token. `kind` tells apart who may be several.
-pub async fn holder(engine: &Engine, actor: &Actor, kind: &'static str) -> Result<String> {
+/// Who an actor is to the activities: a process of its run's current job, so that all that is held comes back when that ends, or
+/// else the name of its token. `kind` is for whoever does not know the number of its process.
+pub async fn holder(
+    engine: &Engine,
+    actor: &Actor,
+    kind: &'static str,
+    process: Option<i64>,
+) -> Result<String> {
     let Scope::Run(_, id) = actor.scope else {
         return Ok(format!("{kind}: {}", actor.name).chars().take(rules::HOLDER_MAX).collect());
     };
@@ -34,9 +40,11 @@ pub async fn holder(engine: &Engine, actor: &Actor, kind: &'static str) -> Resul
         .read(move |tx| {
             let run = store::run::get(tx, id)?.ok_or_else(|| Error::not_found("run", id))?;
             let job = store::job::by_epoch(tx, id, run.life.epoch)?;
-            Ok::<_, Error>(
-                job.map_or_else(|| format!("{kind}: run {id}"), |job| format!("{}/{kind}", job.id)),
-            )
+            Ok::<_, Error>(match (job, process) {
+                (Some(job), Some(process)) => holder_of(job.id, process),
+                (Some(job), None) => format!("{}/{kind}", job.id),
+                (None, _) => format!("{kind}: run {id}"),
+            })
         })
         .await
 }

@@ -89,15 +89,22 @@ pub async fn run(engine: Engine) {
 
 /// Builds the next dataset that is to be built; `false`: there is none.
 pub async fn next(engine: &Engine) -> Result<bool> {
+    let Some(taken) = take(engine).await? else { return Ok(false) };
+    finish(engine, taken).await
+}
+
+/// Takes the next dataset that is to be built.
+pub(super) async fn take(engine: &Engine) -> Result<Option<Whole>> {
     let (now, server) = (engine.now(), engine.options.server_id.clone());
-    let taken = engine
-        .db
-        .write(move |tx| {
-            let taken = rows::take(tx, &server, now, now.plus(LEASE_MS))?;
-            taken.map(|dataset| whole(tx, dataset)).transpose()
-        })
-        .await?;
-    let Some(taken) = taken else { return Ok(false) };
+    let take = move |tx: &mut Tx| {
+        let taken = rows::take(tx, &server, now, now.plus(LEASE_MS))?;
+        taken.map(|dataset| whole(tx, dataset)).transpose()
+    };
+    engine.db.write(take).await
+}
+
+/// Builds what was taken.
+pub(super) async fn finish(engine: &Engine, taken: Whole) -> Result<bool> {
     let task = taken.dataset.task_id.clone().unwrap_or_default();
     let made = {
         let keep = keep(engine, taken.dataset.id, &task);
@@ -185,8 +192,10 @@ async fn make(engine: &Engine, taken: &Whole, task: &str) -> Result<Archive> {
             .map_err(|error| Error::Internal(error.to_string()))
     })
     .await?;
-    // A key of its own for every build: an older one that still sends cannot touch it.
-    let key = format!("{}{task}/{}", files::prefix(id), files::name(id));
+    // A key of its own for every build and every server: one that was given up for dead, and goes on, touches no other's. A server
+    // that begins its own build again writes over what it left.
+    let server = &engine.options.server_id;
+    let key = format!("{}{task}/{server}/{}", files::prefix(id), files::name(id));
     let stored = store_file(engine, &key, &packed).await?;
     if stored.sha256 != done.digest {
         return Err(Error::Internal("the archive changed on its way to the object store".to_owned()));

@@ -1,5 +1,7 @@
 //! What happens to datasets, over a real database and objects in a folder.
 
+use std::sync::Arc;
+
 use runyard_archive::{Limits, extract};
 use runyard_domain::{Millis, worker_run::Query};
 use runyard_store::{both, image::Image};
@@ -227,6 +229,53 @@ both! {
         delete(&yard.engine, &yard.admin, id).await.unwrap();
         assert!(!build::next(&yard.engine).await.unwrap());
         assert_eq!(yard.engine.objects.list("datasets").await.unwrap(), []);
+    }
+
+    async fn a_server_that_was_given_up_for_dead_harms_no_archive_of_its_successor(db) {
+        let yard = Yard::new(db.clone(), 2).await;
+        let id = yard.filled().await;
+        build::build(&yard.engine, &yard.admin, id).await.unwrap();
+        let slow = build::take(&yard.engine).await.unwrap().unwrap();
+        yard.later(build::LEASE_MS + 1);
+        let mut other = crate::tests::engine_on(db, yard.clock.clone(), yard.folder.path());
+        Arc::get_mut(&mut other.0).unwrap().options.server_id = "other".to_owned();
+        let taken = build::take(&other).await.unwrap().unwrap();
+        assert!(build::finish(&other, taken).await.unwrap());
+        let done = yard.state(id).await;
+        assert_eq!(done.state, State::Complete, "{:?}", done.error);
+        assert!(build::finish(&yard.engine, slow).await.unwrap());
+        assert_eq!(yard.state(id).await, done);
+        yard.unpacked(&done);
+        assert_eq!(yard.engine.objects.list("datasets").await.unwrap().len(), 1, "the late archive is gone");
+    }
+
+    async fn requests_with_the_same_id_at_the_same_time_make_one(db) {
+        let yard = Yard::new(db, 1).await;
+        let (engine, admin) = (&yard.engine, &yard.admin);
+        let (corpus, id, run) = (engine.id(CorpusId::new), engine.id(DatasetId::new), engine.id(WorkerRunId::new));
+        let shelf = crate::corpus::NewCorpus {
+            id: Some(corpus), project: "default".into(), name: "shelf".into(), ..crate::corpus::NewCorpus::default()
+        };
+        let made = futures::future::join_all((0..8).map(|_| crate::corpus::create(engine, admin, shelf.clone(), None)));
+        assert!(made.await.into_iter().all(|made| made.unwrap().id == corpus));
+        let pages = NewDataset { id: Some(id), corpus: Some(corpus), name: "pages".into(), ..NewDataset::default() };
+        let made = futures::future::join_all((0..8).map(|_| create(engine, admin, pages.clone())));
+        assert!(made.await.into_iter().all(|made| made.unwrap().dataset.id == id));
+        let reader = crate::worker_run::NewWorkerRun {
+            id: Some(run), worker: "reader".into(), ..crate::worker_run::NewWorkerRun::default()
+        };
+        let made = futures::future::join_all((0..8).map(|_| crate::worker_run::create(engine, admin, reader.clone())));
+        assert!(made.await.into_iter().all(|made| made.unwrap().id == run));
+    }
+
+    async fn of_requests_that_want_a_name_at_the_same_time_one_gets_it(db) {
+        let yard = Yard::new(db, 1).await;
+        let (engine, admin) = (&yard.engine, &yard.admin);
+        let pages = NewDataset { corpus: Some(yard.corpus), name: "pages".into(), ..NewDataset::default() };
+        let made = futures::future::join_all((0..8).map(|_| create(engine, admin, pages.clone()))).await;
+        let (got, refused): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
+        assert_eq!(got.len(), 1);
+        assert!(refused.into_iter().all(|one| words(one).contains("there is a dataset `pages` in this corpus already")));
     }
 
     async fn a_run_reads_datasets_of_its_project_and_changes_none(db) {

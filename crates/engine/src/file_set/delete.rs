@@ -9,7 +9,7 @@ use runyard_store::{
     file_set::file::{self as rows},
 };
 
-use super::{ADDRESS_S, FileSet, Run, create::run_prefix, key, loose, open, owned};
+use super::{ADDRESS_S, FileSet, Run, create::run_prefix, key, open, owned};
 use crate::{Actor, Engine, Error, Result, garbage};
 
 /// Longest reason, in characters.
@@ -99,13 +99,13 @@ pub(crate) fn desert(tx: &mut Tx, now: Millis) -> Result<()> {
     }
 }
 
-/// Deletes the sets and the loose files of a run that is being deleted.
-pub(crate) fn delete_run(tx: &mut Tx, run: RunId, now: Millis) -> Result<()> {
+/// Deletes the sets of a run that is being deleted, and its loose files if there are some.
+pub(crate) fn delete_run(tx: &mut Tx, run: RunId, loose: bool, now: Millis) -> Result<()> {
     for (key, upload) in rows::uploads_of_run(tx, run)? {
         store::source::discard_upload(tx, &key, &upload, now)?;
     }
     let had_sets = store::file_set::delete_run(tx, run)?;
-    if had_sets || loose::may_have(tx, run)? {
+    if had_sets || loose {
         store::source::discard_objects(tx, &run_prefix(run), now, Some(expired(now)))?;
     }
     Ok(())

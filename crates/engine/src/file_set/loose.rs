@@ -8,7 +8,7 @@ use runyard_domain::{
     token::Scope,
 };
 use runyard_objects::{GetAs, PUT_MAX, Signed};
-use runyard_store::{self as store, Tx};
+use runyard_store as store;
 
 use super::{ADDRESS_S, create::run_prefix};
 use crate::{Actor, Engine, Error, Result, corpus, run::visible};
@@ -29,7 +29,7 @@ fn prefix(run: RunId) -> String {
     format!("{}loose/", run_prefix(run))
 }
 
-/// Where to send a file of a run of the kind `worker`, in place of one that is there.
+/// Where to send a file of a run, in place of one that is there.
 ///
 /// # Errors
 /// 422 for a path or a size that cannot be.
@@ -40,18 +40,15 @@ pub async fn begin(engine: &Engine, actor: &Actor, run: RunId, path: &str, size:
         limit.ok_or_else(|| Error::field("size", format!("{size} is not from 0 to {PUT_MAX} bytes")))?;
     let actor = actor.clone();
     let found = engine.db.read(move |tx| visible(&actor, run, store::run::get(tx, run)?)).await?;
-    if found.kind != Kind::Worker {
-        return Err(Error::conflict(format!("run {run} is no worker: only those have loose files")));
+    if found.kind == Kind::External {
+        return Err(Error::conflict(format!("run {run} is executed elsewhere: nothing of it is kept here")));
     }
     Ok(engine.objects.presign_put_any(&format!("{}{path}", prefix(run)), limit, ADDRESS_S)?)
 }
 
 /// Loose files of a run, by path. A job reads those of other runs of its project too.
 pub async fn list(engine: &Engine, actor: &Actor, run: RunId) -> Result<Vec<Loose>> {
-    let found = of_project(engine, actor, run).await?;
-    if found.kind != Kind::Worker {
-        return Ok(Vec::new());
-    }
+    of_project(engine, actor, run).await?;
     let prefix = prefix(run);
     let listed = engine.objects.list(&prefix).await?.into_iter();
     let loose = listed.filter_map(|object| {
@@ -67,8 +64,8 @@ pub async fn list(engine: &Engine, actor: &Actor, run: RunId) -> Result<Vec<Loos
 
 /// Where to read a loose file; `None`: there is none with this path.
 pub async fn read(engine: &Engine, actor: &Actor, run: RunId, path: &str) -> Result<Option<Signed>> {
-    let found = of_project(engine, actor, run).await?;
-    if found.kind != Kind::Worker || check_path(path).is_err() {
+    of_project(engine, actor, run).await?;
+    if check_path(path).is_err() {
         return Ok(None);
     }
     let key = format!("{}{path}", prefix(run));
@@ -80,9 +77,9 @@ pub async fn read(engine: &Engine, actor: &Actor, run: RunId, path: &str) -> Res
     Ok(Some(engine.objects.presign_get(&key, ADDRESS_S, &get)?))
 }
 
-/// Whether a run that is being deleted may have loose files.
-pub(super) fn may_have(tx: &mut Tx, run: RunId) -> Result<bool> {
-    Ok(store::run::get(tx, run)?.is_some_and(|run| run.kind == Kind::Worker))
+/// Whether a run that is to be deleted has loose files. What arrives later is found by `gc`.
+pub(crate) async fn any(engine: &Engine, run: RunId) -> Result<bool> {
+    Ok(!engine.objects.list(&prefix(run)).await?.is_empty())
 }
 
 /// The run, for whoever may read what it left: its own job, and jobs of its project.

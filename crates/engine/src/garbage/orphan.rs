@@ -6,7 +6,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use runyard_domain::{FileSetId, Millis, ModelVersionId, checkpoint::Status};
+use runyard_domain::{FileSetId, Millis, ModelVersionId, RunId, checkpoint::Status};
 use runyard_objects::Listed;
 use runyard_store::{self as store, Tx};
 
@@ -48,6 +48,10 @@ fn unknown(tx: &mut Tx, objects: &[(String, i64)]) -> Result<Vec<(String, i64)>>
             },
             ["runs", _, "checkpoints" | "artifacts", id, _, ..] => match id.parse() {
                 Ok(id) => of_set(tx, &mut sets, id, key)?,
+                Err(_) => true,
+            },
+            ["runs", run, "loose", _, ..] => match run.parse::<RunId>() {
+                Ok(run) => store::run::get(tx, run)?.is_some(),
                 Err(_) => true,
             },
             ["models", _, id, _, ..] => match id.parse::<ModelVersionId>() {

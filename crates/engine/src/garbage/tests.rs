@@ -45,6 +45,7 @@ async fn objects_that_no_row_knows_go_after_a_day_and_nothing_else() {
     let orphans = [
         source::key(&digest(2)),
         format!("runs/{run}/checkpoints/{id}/a"),
+        format!("runs/{run}/loose/a"),
         format!("models/{run}/{id}/archive.tar.zst"),
     ];
     let young = source::key(&digest(3));

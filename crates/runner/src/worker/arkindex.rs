@@ -10,7 +10,7 @@ use std::{
 use runyard_domain::job::WorkerJob;
 use runyard_wire::activity::Release;
 
-use super::{After, Held, activities, left, release, share, worker_run};
+use super::{After, Held, activities, holder, left, release, share, worker_run};
 use crate::{
     environment::{self, Environment},
     job::Job,
@@ -96,7 +96,8 @@ pub(super) fn add(env: &mut Environment, job: &Job, own: &WorkerJob, number: usi
     }
     let corpus = fs::read_to_string(root.join(CORPUS)).unwrap_or_default();
     let mut set = |name: &str, value: &str| environment::set(env, name, value);
-    set("ARKINDEX_API_URL", &job.server.url());
+    // Of this address workers look at the host alone, and send all of it with each request: so the server knows who holds what.
+    set("ARKINDEX_API_URL", &format!("{}/worker-process/{number}", job.server.url().trim_end_matches('/')));
     set("ARKINDEX_TASK_TOKEN", &job.spec.token);
     set("ARKINDEX_WORKER_RUN_ID", &id);
     set("ARKINDEX_CORPUS_ID", &corpus);
@@ -119,9 +120,10 @@ pub(super) fn add(env: &mut Environment, job: &Job, own: &WorkerJob, number: usi
 /// Takes away what a dead process had, and writes the list of the one that follows it.
 pub(super) async fn after_death(job: &Job, own: &WorkerJob, number: usize) -> Result<After, Refusal> {
     let mut held = Held::new();
+    let own_name = holder(job.spec.job_id, number as i64);
     let found = activities(job, own, "started", |activity| {
-        let ours = asks_by_itself(job) || share(&activity.element_id, own.processes) == number;
-        if let Some(holder) = activity.holder.filter(|_| ours) {
+        let shared = !asks_by_itself(job) && share(&activity.element_id, own.processes) == number;
+        if let Some(holder) = activity.holder.filter(|holder| shared || *holder == own_name) {
             held.entry(holder).or_default().push(activity.element_id);
         }
         Ok(())
@@ -129,9 +131,7 @@ pub(super) async fn after_death(job: &Job, own: &WorkerJob, number: usize) -> Re
     .await;
     found.map_err(Refusal::Refused)?;
     let mut after = After::default();
-    // With elements that are asked for one by one, nobody knows whose they were when others are at work.
-    let known = !asks_by_itself(job) || own.processes <= 1;
-    for (holder, elements) in held.into_iter().filter(|_| known) {
+    for (holder, elements) in held {
         for some in elements.chunks(1000) {
             let died = Release { holder: holder.clone(), elements: Some(some.to_vec()), died: true };
             after.held += release(job, own, &died).await?;

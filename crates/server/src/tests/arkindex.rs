@@ -1,8 +1,13 @@
 //! Arkindex's dialect: every answer, of every operation, is held against the document that is served.
 
+mod activities;
+mod books;
+mod datasets;
+mod elements;
 mod judge;
 mod publishing;
 mod refusals;
+mod results;
 
 use axum::{body::Body, http::Request};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -79,7 +84,7 @@ impl Site {
         Self { server, judge: Judge::new(&served.json()) }
     }
 
-    /// A call by the name of its operation; `id` stands for whatever its path names.
+    /// A call by the name of its operation; `id` stands for whatever its path names, one after the other, and a query may follow.
     async fn call(&self, operation: &str, id: &str, body: impl Into<Option<Value>>) -> Reply {
         self.call_as(&format!("Token {}", self.server.admin), operation, id, body).await
     }

@@ -58,14 +58,16 @@ impl Export {
             if !self.has(table)? {
                 continue;
             }
-            let sql = match self.has(other)? {
-                true => format!(
+            let sql = if self.has(other)? {
+                format!(
                     "SELECT DISTINCT t.{column} FROM {table} t
                       WHERE t.{column} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {other} o WHERE o.id = t.{column})
                       ORDER BY 1 LIMIT {}",
                     NAMED + 1
-                ),
-                false => format!("SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL LIMIT {}", NAMED + 1),
+                )
+            } else {
+                let limit = NAMED + 1;
+                format!("SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL LIMIT {limit}")
             };
             self.name(&mut faults, &sql, |id| {
                 format!("{table}.{column} refers to the {other} `{id}`, which is not there")

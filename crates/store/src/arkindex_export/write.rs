@@ -8,7 +8,7 @@ use super::{Page, Place};
 use crate::{
     activity::SelectFrom,
     corpus, dataset,
-    db::{Error, Tx, Value},
+    db::{Error, Rule, Tx, Value},
     element::{
         self, Element,
         result::{class, entity, metadata, transcription},
@@ -85,8 +85,9 @@ impl Page {
             }
             Self::Datasets(all) => {
                 for (one, sets) in all {
-                    if dataset::get(tx, one.id)?.is_none() {
-                        dataset::insert(tx, one, sets)?;
+                    if dataset::get(tx, one.id)?.is_none() && !dataset::insert(tx, one, sets)? {
+                        let message = format!("there is another dataset `{}` in this corpus", one.name);
+                        return Err(Error::Constraint { rule: Rule::Unique, message });
                     }
                 }
                 Ok(())

@@ -81,15 +81,11 @@ async fn corpus(context: &Context, all: &Description, name: &str) -> Result<Corp
     let there = context.client.corpora(&filter).await?.into_iter().next();
     if let Some(there) = there {
         let same = all.corpus.id.as_ref().is_none_or(|id| *id == there.id);
-        return match same {
-            true => address::corpus::corpus(context, &there.id).await,
-            false => {
-                Err(Failure::usage(format!("the corpus {name} is there already, with the id {}", there.id))
-                    .hint(
-                        "choose another name with --corpus, or take the corpus's id out of the description",
-                    ))
-            }
-        };
+        if same {
+            return address::corpus::corpus(context, &there.id).await;
+        }
+        return Err(Failure::usage(format!("the corpus {name} is there already, with the id {}", there.id))
+            .hint("choose another name with --corpus, or take the corpus's id out of the description"));
     }
     let new = NewCorpus {
         id: all.corpus.id.clone(),

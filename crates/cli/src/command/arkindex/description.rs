@@ -1,7 +1,7 @@
 //! A JSON description of what Arkindex has: a corpus, its elements, datasets, worker runs and models, each with its id. Looked at
 //! as a whole before anything of it is sent.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, fmt::Write as _, path::Path};
 
 use runyard_domain::{FieldErrors, element::NewElement};
 use runyard_wire::{corpus::NewElementType, worker_run::NewWorkerRun};
@@ -111,7 +111,7 @@ pub(super) fn read(path: &Path) -> Result<Description, Failure> {
         text.push_str(fault);
     }
     if faults.len() > NAMED {
-        text.push_str(&format!("\n  and {} more", faults.len() - NAMED));
+        let _ = write!(text, "\n  and {} more", faults.len() - NAMED);
     }
     Err(Failure::usage(text))
 }

@@ -34,7 +34,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         worker_type: Some(args.worker_type.into()),
     };
     let submit = Submit {
-        name: args.run_name,
+        name: args.title,
         version: String::new(),
         blueprint: None,
         task_type: None,

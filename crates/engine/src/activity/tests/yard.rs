@@ -21,7 +21,7 @@ pub(crate) struct Yard {
     pub(crate) corpus: CorpusId,
     /// In the order of their ids.
     pub(crate) elements: Vec<ElementId>,
-    clock: Arc<Stopped>,
+    pub(crate) clock: Arc<Stopped>,
     pub(crate) folder: tempfile::TempDir,
 }
 

@@ -1,13 +1,20 @@
 //! Activities, one element at a time. What is started takes a lease, although such workers know none: so that what a killed one
 //! had comes back.
 
-use axum::{Json, extract::State, http::StatusCode};
+use std::convert::Infallible;
+
+use axum::{
+    Json,
+    extract::{FromRequestParts, State},
+    http::{StatusCode, header, request::Parts},
+};
 use runyard_domain::{
     ElementId, FieldErrors, WorkerRunId,
     activity::{Outcome, State as Of},
     token::Scope,
+    worker_run::PROCESSES_MAX,
 };
-use runyard_engine as engine;
+use runyard_engine::{self as engine, Actor, Engine};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -20,7 +27,34 @@ use crate::{
 };
 
 /// What holders of this dialect are called by, behind their job.
-pub(super) const HOLDER: &str = "arkindex";
+const HOLDER: &str = "arkindex";
+/// What stands before the number of a process in the address that our runner has workers use: such clients send that address
+/// along with every request, and look at nothing of it but the host.
+const PROCESS: &str = "/worker-process/";
+
+/// Which process of its job asks, where that is known.
+pub(super) struct Process(Option<i64>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Process {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let address = parts.headers.get(header::REFERER).and_then(|address| address.to_str().ok());
+        Ok(Self(address.and_then(number)))
+    }
+}
+
+impl Process {
+    /// Who asks, as holder of elements.
+    pub(super) async fn holder(&self, engine: &Engine, actor: &Actor) -> engine::Result<String> {
+        engine::activity::holder(engine, actor, HOLDER, self.0).await
+    }
+}
+
+fn number(address: &str) -> Option<i64> {
+    let (_, number) = address.split_once(PROCESS)?;
+    number.trim_end_matches('/').parse().ok().filter(|number| (0..PROCESSES_MAX).contains(number))
+}
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ArkindexActivity)]
@@ -39,14 +73,15 @@ pub(super) struct Started {
 pub(super) async fn update(
     State(app): State<App>,
     Caller(actor): Caller,
+    process: Process,
     Id(run): Id<WorkerRunId>,
     Valid(update): Valid<Update>,
 ) -> Result<StatusCode, Problem> {
     let mut errors = FieldErrors::default();
     let element = id::<ElementId>(&mut errors, "element_id", &update.element_id);
-    let process = id::<WorkerRunId>(&mut errors, "process_id", &update.process_id);
-    if let Some(process) = process.filter(|process| *process != run) {
-        errors.add("process_id", format!("process {process} is not that of worker run {run}"));
+    let named = id::<WorkerRunId>(&mut errors, "process_id", &update.process_id);
+    if let Some(named) = named.filter(|named| *named != run) {
+        errors.add("process_id", format!("process {named} is not that of worker run {run}"));
     }
     let state = update.state.parse::<Of>().map_err(|error| errors.add("state", error.to_string())).ok();
     if state == Some(Of::Queued) {
@@ -62,9 +97,9 @@ pub(super) async fn update(
         Of::Started | Of::Queued => None,
     };
     let lease_ms = app.arkindex.lease_ms;
-    let change = move |engine: engine::Engine| async move {
+    let change = move |engine: Engine| async move {
         let Some(outcome) = outcome else {
-            let holder = engine::activity::holder(&engine, &actor, HOLDER).await?;
+            let holder = process.holder(&engine, &actor).await?;
             engine::activity::start(&engine, &actor, run, element, holder, Some(lease_ms)).await?;
             return Ok(());
         };
@@ -81,6 +116,7 @@ pub(super) async fn update(
 pub(super) async fn start_next(
     State(app): State<App>,
     Caller(actor): Caller,
+    process: Process,
 ) -> Result<Json<Started>, Problem> {
     let Scope::Run(_, run) = actor.scope else {
         let message = "this token belongs to no worker run, so nothing says whose elements to start: use the token of a \
@@ -89,12 +125,31 @@ pub(super) async fn start_next(
     };
     let lease_ms = app.arkindex.lease_ms;
     let run = WorkerRunId(run.0);
-    let start = move |engine: engine::Engine| async move {
-        let holder = engine::activity::holder(&engine, &actor, HOLDER).await?;
+    let start = move |engine: Engine| async move {
+        let holder = process.holder(&engine, &actor).await?;
         engine::activity::start_next(&engine, &actor, run, holder, Some(lease_ms)).await
     };
     match app.command(start).await? {
         Some(started) => Ok(Json(Started { id: started.element.to_string() })),
         None => Err(Problem::not_found(format!("worker run {run} has no element that is free"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_the_address_that_it_was_given() {
+        assert_eq!(number("http://127.0.0.1:7878/worker-process/3"), Some(3));
+        assert_eq!(number("http://host/worker-process/0/"), Some(0));
+        for other in [
+            "http://host/",
+            "http://host/worker-process/",
+            "http://host/worker-process/-1",
+            "http://host/worker-process/256",
+        ] {
+            assert_eq!(number(other), None, "{other}");
+        }
     }
 }

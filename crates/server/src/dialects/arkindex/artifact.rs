@@ -151,8 +151,12 @@ fn archive(whole: &Whole) -> Option<Artifact> {
 
 /// Complete artifacts of a run, the newest first.
 async fn sets(app: &App, actor: &Actor, run: RunId) -> Result<Vec<FileSet>, Problem> {
-    let filter =
-        Filter { run_ids: vec![run], statuses: vec![Status::Complete], limit: MOST, ..Filter::of(Kind::Artifact) };
+    let filter = Filter {
+        run_ids: vec![run],
+        statuses: vec![Status::Complete],
+        limit: MOST,
+        ..Filter::of(Kind::Artifact)
+    };
     Ok(file_set::list(&app.engine, actor, filter).await?)
 }
 

@@ -130,8 +130,7 @@ pub(super) async fn classes(
         offset: window.offset,
         limit: Some(window.limit),
     };
-    let (found, count) =
-        engine::element::result::classify::classes(&app.engine, &actor, id, wanted).await?;
+    let (found, count) = engine::element::result::classify::classes(&app.engine, &actor, id, wanted).await?;
     let shown = found.into_iter().map(|class| MLClass { id: class.id.to_string(), name: class.name });
     Ok(Json(page::numbered(&site, window, count, shown.collect())?))
 }

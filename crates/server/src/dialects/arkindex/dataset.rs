@@ -186,7 +186,9 @@ pub(super) async fn patch(
     match wanted {
         Some(wanted @ (Of::Complete | Of::Error)) if whole.dataset.state != wanted => {
             let state = whole.dataset.state;
-            let message = format!("the dataset is {state}, not {wanted}: its archive is made here, when it is set to building");
+            let message = format!(
+                "the dataset is {state}, not {wanted}: its archive is made here, when it is set to building"
+            );
             Err(Problem::field("state", message))
         }
         _ => Ok(Json(show(whole))),
@@ -235,7 +237,7 @@ pub(super) async fn add(
     let set = new.set.clone();
     let add =
         move |engine| async move { engine::dataset::add(&engine, &actor, dataset, set, selection).await };
-    app.command(add).await.single("selection.elements", &[("selection.elements.0", "element_id")])?;
+    app.command(add).await.single("selection.elements", &[("", "element_id")])?;
     Ok((StatusCode::CREATED, Json(Added { set: new.set, element_id: new.element_id })))
 }
 

@@ -116,12 +116,7 @@ pub(super) async fn get(
 }
 
 /// One element.
-pub(super) async fn show_one(
-    app: &App,
-    actor: &Actor,
-    row: Row,
-    wanted: Wanted,
-) -> Result<Element, Problem> {
+pub(super) async fn show_one(app: &App, actor: &Actor, row: Row, wanted: Wanted) -> Result<Element, Problem> {
     let shown = show(app, actor, vec![row], wanted).await?.pop();
     shown.ok_or_else(|| Problem::fault("an element was not shown"))
 }

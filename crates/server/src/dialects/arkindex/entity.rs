@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    activity::HOLDER,
+    activity::Process,
     page::{self, Numbered},
     site::Site,
     wanted::{containing, id, optional_id},
@@ -122,6 +122,7 @@ pub(super) async fn create_type(
 pub(super) async fn create(
     State(app): State<App>,
     Caller(actor): Caller,
+    process: Process,
     Valid(new): Valid<New>,
 ) -> Result<(StatusCode, Json<Entity>), Problem> {
     let mut errors = FieldErrors::default();
@@ -139,7 +140,7 @@ pub(super) async fn create(
         validated: new.validated.unwrap_or(false),
     };
     let create = move |engine: engine::Engine| async move {
-        let under_work = under_work(&engine, &actor, run).await;
+        let under_work = under_work(&engine, &actor, &process, run).await;
         engine::element::result::entity::create(&engine, &actor, corpus, run, under_work, entity).await
     };
     let made = app.command(create).await?;
@@ -169,8 +170,13 @@ pub(super) async fn list(
 }
 
 /// Older workers do not say which element an entity was found on: it is the one that they have started, if that is one.
-async fn under_work(engine: &engine::Engine, actor: &Actor, run: Option<WorkerRunId>) -> Option<ElementId> {
-    let holder = engine::activity::holder(engine, actor, HOLDER).await.ok()?;
+async fn under_work(
+    engine: &engine::Engine,
+    actor: &Actor,
+    process: &Process,
+    run: Option<WorkerRunId>,
+) -> Option<ElementId> {
+    let holder = process.holder(engine, actor).await.ok()?;
     engine::activity::current(engine, actor, run?, holder).await.ok()?
 }
 

@@ -24,7 +24,8 @@ use crate::{
 };
 
 /// Why there is none.
-const NONE: &str = "exports are not made here: build a dataset, and read its archive (ListArtifacts, DownloadArtifact)";
+const NONE: &str =
+    "exports are not made here: build a dataset, and read its archive (ListArtifacts, DownloadArtifact)";
 
 #[derive(Serialize)]
 pub(super) struct Export {

@@ -6,11 +6,7 @@ use runyard_domain::{
     FieldErrors,
     element::{NewImage, Polygon},
 };
-use runyard_engine::{
-    self as engine,
-    element::Element,
-    image::Image as Row,
-};
+use runyard_engine::{self as engine, element::Element, image::Image as Row};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -62,7 +58,9 @@ pub(super) async fn create_iiif(
 ) -> Result<(StatusCode, Json<Image>), Problem> {
     let url = new.url.trim_end_matches('/').trim_end_matches("/info.json").to_owned();
     if !url.starts_with("http://") && !url.starts_with("https://") {
-        return Err(FieldErrors::one("url", "must be an address of an IIIF server: http:// or https://").into());
+        return Err(
+            FieldErrors::one("url", "must be an address of an IIIF server: http:// or https://").into()
+        );
     }
     let image = NewImage { url: Some(url), ..NewImage::default() };
     let put = move |engine| async move { engine::image::put(&engine, &actor, None, vec![image]).await };
@@ -70,7 +68,6 @@ pub(super) async fn create_iiif(
     let made = made.ok_or_else(|| Problem::fault("an image was not named"))?;
     Ok((StatusCode::CREATED, Json(show(&made))))
 }
-
 
 /// Where an element is.
 pub(super) fn zone(element: &Element, image: &Row) -> Zone {

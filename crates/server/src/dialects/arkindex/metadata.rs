@@ -116,7 +116,8 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<MetaData>), Problem> {
     let New { worker_run_id, r#type, name, value, entity_id } = new;
     let one = NewOne { r#type, name, value, entity_id };
-    let made = write(&app, actor, id, worker_run_id.as_deref(), vec![one]).await.single("metadata_list", &[])?;
+    let made =
+        write(&app, actor, id, worker_run_id.as_deref(), vec![one]).await.single("metadata_list", &[])?;
     let made = shown(&app, made).await?.pop().ok_or_else(|| Problem::fault("metadata was not made"))?;
     Ok((StatusCode::CREATED, Json(made)))
 }

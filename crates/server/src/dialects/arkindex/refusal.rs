@@ -69,7 +69,7 @@ pub(super) trait Renamed: Sized {
     /// The same with each field that is called like the first of a pair called like the second, wherever it stands in a path.
     fn fields(self, names: &[(&str, &str)]) -> Self;
 
-    /// The same for a request that sent the only entry of `list` without its list.
+    /// The same for a request that sent the only entry of `list` without its list; what is wrong with the entry itself has no name.
     fn single(self, list: &str, names: &[(&str, &str)]) -> Self;
 
     /// The same with the names that clients know a model version by.
@@ -81,15 +81,19 @@ pub(super) trait Renamed: Sized {
 impl<T> Renamed for Result<T, Problem> {
     fn fields(mut self, names: &[(&str, &str)]) -> Self {
         paths(&mut self, |path| {
-            let new = |segment| names.iter().find(|(old, _)| *old == segment).map_or(segment, |(_, new)| *new);
+            let new =
+                |segment| names.iter().find(|(old, _)| *old == segment).map_or(segment, |(_, new)| *new);
             path.split('.').map(new).collect::<Vec<_>>().join(".")
         });
         self
     }
 
     fn single(mut self, list: &str, names: &[(&str, &str)]) -> Self {
-        let prefix = format!("{list}.0.");
-        paths(&mut self, |path| path.strip_prefix(&prefix).unwrap_or(path).to_owned());
+        let entry = format!("{list}.0");
+        paths(&mut self, |path| match path.strip_prefix(&entry) {
+            Some(rest) if rest.is_empty() || rest.starts_with('.') => rest.trim_start_matches('.').to_owned(),
+            _ => path.to_owned(),
+        });
         self.fields(names)
     }
 }
@@ -119,12 +123,13 @@ mod tests {
 
     #[test]
     fn fields_have_the_names_that_were_sent() {
-        let named = |refused: Result<(), Problem>| {
-            refused.unwrap_err().errors.unwrap().into_keys().next().unwrap()
-        };
+        let named =
+            |refused: Result<(), Problem>| refused.unwrap_err().errors.unwrap().into_keys().next().unwrap();
         assert_eq!(named(Err(Problem::field("config", "is too long")).renamed()), "configuration");
         let class = || Err(Problem::field("classifications.0.class_id", "is not there"));
         assert_eq!(named(class().fields(&[("class_id", "ml_class")])), "classifications.0.ml_class");
         assert_eq!(named(class().single("classifications", &[("class_id", "ml_class")])), "ml_class");
+        let element = Err(Problem::field("selection.elements.0", "is not there"));
+        assert_eq!(named(element.single("selection.elements", &[("", "element_id")])), "element_id");
     }
 }

@@ -137,11 +137,8 @@ pub(super) async fn list(
     let window = page::window(asked.page, asked.page_size);
     let mut errors = FieldErrors::default();
     let recursive = flag(&mut errors, "recursive", asked.recursive).unwrap_or(false);
-    let made_by = made_by(
-        &mut errors,
-        ("worker_version", asked.worker_version),
-        ("worker_run", asked.worker_run),
-    );
+    let made_by =
+        made_by(&mut errors, ("worker_version", asked.worker_version), ("worker_run", asked.worker_run));
     errors.finish(())?;
     let filter = Filter {
         element_id,
@@ -229,9 +226,7 @@ async fn write(
         let orientation =
             orientation(&mut errors, &format!("{path}.orientation"), one.orientation.as_deref());
         let (text, confidence) = (one.text, one.confidence);
-        rows.extend(
-            element.map(|element_id| NewTranscription { element_id, text, confidence, orientation }),
-        );
+        rows.extend(element.map(|element_id| NewTranscription { element_id, text, confidence, orientation }));
     }
     errors.finish(())?;
     let write = move |engine| async move {

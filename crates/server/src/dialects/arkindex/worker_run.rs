@@ -279,11 +279,7 @@ fn show(known: Known, model_version: Option<ModelVersion>) -> WorkerRun {
             skip_elements_json: false,
         },
         model_version,
-        configuration: chosen.map(|configuration| Chosen {
-            id: id.clone(),
-            name: known.name,
-            configuration,
-        }),
+        configuration: chosen.map(|configuration| Chosen { id: id.clone(), name: known.name, configuration }),
         id,
     }
 }

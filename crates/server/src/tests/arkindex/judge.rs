@@ -18,12 +18,27 @@ impl Judge {
         Self { document: document.clone(), schemas }
     }
 
-    /// Method and path of an operation, with `id` for whatever the path names.
-    pub(super) fn address(&self, operation: &str, id: &str) -> (String, String) {
+    /// Method and path of an operation. `what` is for what the path names: an id, or several with spaces between them, of which
+    /// the last one is repeated; a query may follow.
+    pub(super) fn address(&self, operation: &str, what: &str) -> (String, String) {
         let (method, path, _) = self.find(operation);
-        let path: Vec<&str> =
-            path.split('/').map(|part| if part.starts_with('{') { id } else { part }).collect();
-        (method.to_uppercase(), path.join("/"))
+        let (ids, query) = what.split_once('?').map_or((what, None), |(ids, query)| (ids, Some(query)));
+        let mut ids = ids.split(' ');
+        let mut id = ids.next().unwrap_or_default();
+        let mut named = 0;
+        let mut fill = |part: &str| {
+            if !part.starts_with('{') {
+                return part.to_owned();
+            }
+            if named > 0 {
+                id = ids.next().unwrap_or(id);
+            }
+            named += 1;
+            id.to_owned()
+        };
+        let path: Vec<String> = path.split('/').map(&mut fill).collect();
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        (method.to_uppercase(), path.join("/") + &query)
     }
 
     /// Holds an answer against what the document says of it.

@@ -12,7 +12,7 @@ async fn a_worker_run_is_a_run_with_its_config_and_its_model_version() {
     let model = site.model("digits").await;
     let attributes = json!({"tag": "v1", "configuration": {"a": 1, "b": 1}});
     let version = site.published(&model, &HELLO, attributes).await;
-    let run = json!({"name": "Train digits", "version": "2.0", "kind": "worker", "spec": {"command": ["true"]},
+    let run = json!({"name": "Train digits", "version": "2.0", "spec": {"command": ["true"]},
         "config": {"model_version": "digits@v1", "b": 2}});
     let run = text(&site.server.post("/api/v2/runs", run).await["id"]);
     let shown = site.ok("RetrieveWorkerRun", &run, None).await;

@@ -175,9 +175,7 @@ async fn folders(
 ) -> Result<(), Problem> {
     let corpus = match *place {
         Place::Corpus(id) => id,
-        Place::Below(id) | Place::Above(id) => {
-            engine::element::get(&app.engine, actor, id).await?.corpus_id
-        }
+        Place::Below(id) | Place::Above(id) => engine::element::get(&app.engine, actor, id).await?.corpus_id,
     };
     let types = engine::corpus::types(&app.engine, actor, corpus).await?;
     let folders: Vec<String> = types.into_iter().filter(|one| one.folder).map(|one| one.slug).collect();

@@ -162,8 +162,7 @@ pub(in crate::dialects::arkindex) async fn create_bulk(
     };
     let elements = new.elements.into_iter().map(element).collect();
     let batch = Batch { worker_run, elements, create_types: false };
-    let create =
-        move |engine| async move { engine::element::children(&engine, &actor, parent, batch).await };
+    let create = move |engine| async move { engine::element::children(&engine, &actor, parent, batch).await };
     let made = app.command(create).await?;
     let created = made.ids.iter().map(|id| Created { id: id.to_string() });
     Ok((StatusCode::CREATED, Json(created.collect())))
@@ -200,8 +199,7 @@ pub(in crate::dialects::arkindex) async fn link_parent(
     Path((child, parent)): Path<(String, String)>,
 ) -> Result<(StatusCode, Json<Linked>), Problem> {
     let (child, parent) = (parse_id::<ElementId>(&child)?, parse_id::<ElementId>(&parent)?);
-    let link =
-        move |engine| async move { engine::element::add_parent(&engine, &actor, child, parent).await };
+    let link = move |engine| async move { engine::element::add_parent(&engine, &actor, child, parent).await };
     app.command(link).await?;
     Ok((StatusCode::CREATED, Json(Linked { parent: parent.to_string(), child: child.to_string() })))
 }
@@ -217,8 +215,7 @@ pub(in crate::dialects::arkindex) async fn link_children(
     let ids = each.filter_map(|(n, text)| id::<ElementId>(&mut errors, &format!("children.{n}"), text));
     let ids: Vec<ElementId> = ids.collect();
     errors.finish(())?;
-    let link =
-        move |engine| async move { engine::element::add_children(&engine, &actor, parent, ids).await };
+    let link = move |engine| async move { engine::element::add_children(&engine, &actor, parent, ids).await };
     app.command(link).await?;
     Ok((StatusCode::CREATED, Json(LinkedChildren { children: new.children })))
 }

@@ -130,7 +130,10 @@ pub(in crate::dialects::arkindex) async fn create_one(
     let entity = optional_id::<EntityId>(&mut errors, "entity", new.entity.as_deref());
     let type_id = optional_id::<EntityTypeId>(&mut errors, "type_id", new.type_id.as_deref());
     if new.entity.is_some() == new.type_id.is_some() {
-        errors.add("entity", "Give one of `entity` and `type_id`: an entity that there is, or the type of a new one.");
+        errors.add(
+            "entity",
+            "Give one of `entity` and `type_id`: an entity that there is, or the type of a new one.",
+        );
     }
     errors.finish(())?;
     let which = match (entity, type_id) {
@@ -218,11 +221,8 @@ pub(in crate::dialects::arkindex) async fn list(
 ) -> Result<Json<Numbered<TranscriptionEntity>>, Problem> {
     let window = page::window(asked.page, asked.page_size);
     let mut errors = FieldErrors::default();
-    let made_by = made_by(
-        &mut errors,
-        ("worker_version", asked.worker_version),
-        ("worker_run", asked.worker_run),
-    );
+    let made_by =
+        made_by(&mut errors, ("worker_version", asked.worker_version), ("worker_run", asked.worker_run));
     errors.finish(())?;
     let found = engine::element::result::entity::of_transcription(&app.engine, &actor, text, made_by).await?;
     let makers = Makers::of(&app, found.iter().map(|one| one.place.origin.worker_run)).await?;
