@@ -73,8 +73,11 @@ fn a_dataset_is_split_built_and_pulled() {
         }
     }
     assert_eq!(databases.len(), 1, "{databases:?}");
-    let count = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM elements').fetchone()[0])";
-    let counted = Command::new("python3").args(["-c", count]).arg(&databases[0]).output().unwrap();
+    let counted = Command::new("python3")
+        .args(["-c", include_str!("count_elements.py")])
+        .arg(&databases[0])
+        .output()
+        .unwrap();
     assert_eq!(String::from_utf8(counted.stdout).unwrap().trim(), "100");
 
     server.cli(&["dataset", "reopen", "letters"]).ok();
