@@ -26,7 +26,20 @@ pub struct SelectFrom<'a> {
 /// Queues the elements of a selection; answers how many are new.
 pub fn select(tx: &mut Tx, run: WorkerRunId, from: SelectFrom<'_>, now: Millis) -> Result<i64, Error> {
     let mut added = 0;
-    for (clause, mut conditions) in selected(tx, from) {
+    for (sql, values) in select_statements(tx, run, from, now) {
+        added += tx.execute(&sql, &values)? as i64;
+    }
+    Ok(added)
+}
+
+/// The statements behind [`select`].
+pub(super) fn select_statements(
+    tx: &Tx,
+    run: WorkerRunId,
+    from: SelectFrom<'_>,
+    now: Millis,
+) -> Vec<(String, Vec<Value>)> {
+    let statement = |(clause, mut conditions): (String, Conditions)| {
         let (run, now) = (conditions.bind(run), conditions.bind(now));
         let sql = format!(
             "INSERT INTO activities (worker_run_id, element_id, state, attempt, lost, updated_at)
@@ -34,9 +47,9 @@ pub fn select(tx: &mut Tx, run: WorkerRunId, from: SelectFrom<'_>, now: Millis) 
                  ON CONFLICT (worker_run_id, element_id) DO NOTHING",
             conditions.clause()
         );
-        added += tx.execute(&sql, conditions.values())? as i64;
-    }
-    Ok(added)
+        (sql, conditions.values().to_vec())
+    };
+    selected(tx, from).into_iter().map(statement).collect()
 }
 
 /// Adds the elements of a selection to a set; answers how many are new there. None of them is deleted meanwhile: that would
@@ -92,7 +105,9 @@ fn selected(tx: &Tx, from: SelectFrom<'_>) -> Vec<(String, Conditions)> {
         let mut conditions = base.clone();
         conditions.equal("s.dataset_id", set.dataset);
         conditions.equal("s.set_name", &set.set);
-        statements.push(("dataset_elements s JOIN elements e ON e.id = s.element_id".to_owned(), conditions));
+        conditions.and("e.id = s.element_id");
+        // SQLite walks them in this order: else it would look for each element of the corpus in the set.
+        statements.push(("dataset_elements s CROSS JOIN elements e".to_owned(), conditions));
     }
     statements
 }

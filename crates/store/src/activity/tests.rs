@@ -1,7 +1,7 @@
 use runyard_domain::{
-    CorpusId, ProjectId,
+    CorpusId, DatasetId, ProjectId,
     activity::{Act, Effect, apply, set_aside_reason},
-    worker_run::{Mode, Query, Selection},
+    worker_run::{Mode, Query, Selection, SetName},
 };
 use serde_json::Map;
 
@@ -338,6 +338,25 @@ fn pages_walk_an_index_and_never_all_rows() {
                     let sorts = step.contains("B-TREE FOR") && !several;
                     assert!(!step.starts_with("SCAN a") && !sorts, "{step}: {sql}");
                 }
+            }
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+    });
+}
+
+#[test]
+fn a_set_is_selected_by_walking_its_own_places_and_not_the_corpus() {
+    crate::testing::on_sqlite(async |db| {
+        db.read(|tx| {
+            let set = SetName { dataset: DatasetId::new(Millis(5), [1; 10]), set: "train".into() };
+            let selection = Selection { sets: vec![set], ..Selection::default() };
+            let from = SelectFrom { corpus: corpus(), selection: &selection };
+            for (sql, values) in select::select_statements(tx, run_id(1), from, Millis(1)) {
+                let steps = tx.query(&format!("EXPLAIN QUERY PLAN {sql}"), &values)?;
+                let steps = steps.iter().map(|row| row.get(3)).collect::<Result<Vec<String>, _>>()?;
+                assert!(steps[0].starts_with("SEARCH s ") && steps[1].starts_with("SEARCH e "), "{steps:?}");
             }
             Ok::<_, Error>(())
         })
