@@ -84,7 +84,7 @@ mod tests {
         assert!(next.text.ends_with("error 10, 10/s, 1m 30s left"), "{}", next.text);
         pace.take(counts(390, 10), at(30));
         let last = pace.take(counts(590, 10), at(40));
-        assert!(last.text.contains("60%") && last.text.contains(", 20/s, 20s left"), "{}", last.text);
+        assert!(last.text.contains("60%") && last.text.contains(", 17/s, 24s left"), "{}", last.text);
         let again = pace.take(counts(300, 0), at(41));
         assert!(!again.text.contains("/s"), "{}", again.text);
         let nothing = Pace::default().take(Counts::default(), start);
