@@ -1,7 +1,10 @@
 //! A million elements: imported over HTTP, selected, claimed and committed by eight workers, listed; and what the server's memory
 //! is meanwhile.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
 use runyard_client::{Client, activity, element::HowMade};
 use runyard_wire::{
@@ -89,7 +92,7 @@ async fn import(client: &Client, corpus: &str, total: u64) -> Result<Duration> {
             for request in (importer..total / LINES).step_by(IMPORTERS as usize) {
                 let mut lines = String::with_capacity(64 * LINES as usize);
                 for n in request * LINES..(request + 1) * LINES {
-                    lines.push_str(&format!("{{\"type\":\"page\",\"name\":\"page {n}\"}}\n"));
+                    let _ = writeln!(lines, "{{\"type\":\"page\",\"name\":\"page {n}\"}}");
                 }
                 client.create_elements_of_lines(&how, lines.into()).await?;
             }

@@ -291,7 +291,7 @@ both! {
             let made = Batch { worker_run: Some(run), ..batch(json!([{"type": "line", "name": "new"}])) };
             let new = children(engine, admin, page, made).await.unwrap().ids[0];
             let said = vec![classify::NewClassification {
-                class_id: class, confidence: 0.5, high_confidence: true, state: Default::default(),
+                class_id: class, confidence: 0.5, high_confidence: true, state: runyard_domain::element::ClassificationState::default(),
             }];
             for element in [page, line, new] {
                 classify::classify(engine, admin, element, Some(run), said.clone(), Again::IsLeftOut).await.unwrap();
@@ -371,7 +371,7 @@ both! {
         let message = words(metadata::add(engine, admin, page, None, vec![fact("1.5"), fact("many")]).await);
         assert_eq!(message, "metadata.1.value: is `many`: numeric metadata is a number");
         let said = classify::NewClassification {
-            class_id: runyard_domain::ClassId(id(6).0), confidence: 0.5, high_confidence: false, state: Default::default(),
+            class_id: runyard_domain::ClassId(id(6).0), confidence: 0.5, high_confidence: false, state: runyard_domain::element::ClassificationState::default(),
         };
         let message = words(classify::classify(engine, admin, page, None, vec![said], Again::Replaces).await);
         assert_eq!(message, format!("classifications.0.class_id: there is no class `{}` in this corpus", id(6)));

@@ -6,7 +6,7 @@ use super::*;
 struct Pages {
     server: Server,
     corpus: String,
-    pages: Vec<String>,
+    ids: Vec<String>,
 }
 
 impl Pages {
@@ -19,14 +19,14 @@ impl Pages {
         let made = server.post(&path, json!({"elements": elements})).await;
         let ids = made["ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_owned());
         let pages = ids.collect();
-        Self { server, corpus, pages }
+        Self { server, corpus, ids: pages }
     }
 
     /// A worker run on all pages; its address.
     async fn worker_run(&self) -> String {
         let body = json!({"corpus": self.corpus, "worker": "reader", "selection": {"query": {}}});
         let run = self.server.post("/api/v2/worker_runs", body).await;
-        assert_eq!(run["counts"]["queued"], self.pages.len());
+        assert_eq!(run["counts"]["queued"], self.ids.len());
         format!("/api/v2/worker_runs/{}", run["id"].as_str().unwrap())
     }
 
@@ -60,7 +60,7 @@ async fn a_worker_claims_renews_commits_and_the_bar_knows() {
     assert_eq!(*counts, json!({"queued": 3, "started": 0, "processed": 2, "error": 0}));
     let found = server.get(&format!("{run}/activities?state=processed&limit=1")).await;
     assert_eq!((found[0]["attempt"].clone(), found[0]["type"].clone()), (json!(1), json!("page")));
-    let next = server.get(&format!("{run}/activities?state=processed&id_after={}", pages.pages[0])).await;
+    let next = server.get(&format!("{run}/activities?state=processed&id_after={}", pages.ids[0])).await;
     assert_eq!(next.as_array().unwrap().len(), 1);
     let retried = server.post(&format!("{run}/retry"), json!({"state": "processed"})).await;
     assert_eq!(retried["count"], 2);
@@ -116,7 +116,7 @@ async fn what_a_worker_may_not_say_is_refused_with_the_fix() {
 async fn a_jump_of_the_state_is_a_conflict_that_says_what_to_do() {
     let pages = Pages::new(1).await;
     let (server, run) = (&pages.server, pages.worker_run().await);
-    let path = format!("{run}/activities/{}", pages.pages[0]);
+    let path = format!("{run}/activities/{}", pages.ids[0]);
     let set = async |state: &str| server.call("PUT", &path, json!({"state": state, "holder": "w"})).await;
     let early = set("processed").await.refused(409, "conflict");
     assert_eq!(early.error, "an activity that is queued cannot become processed: start it first");
@@ -175,7 +175,7 @@ async fn a_worker_section_that_selects_nothing_that_is_there_creates_no_run() {
     assert!(nowhere.invalid(&["spec.worker.corpus"]).error.contains("there is no corpus `films`"));
     let missing = "01890a5d-ac96-774b-bcce-b302099a8057";
     let elements =
-        submit("worker", json!({"corpus": "books", "selection": {"elements": [pages.pages[0], missing]}}))
+        submit("worker", json!({"corpus": "books", "selection": {"elements": [pages.ids[0], missing]}}))
             .await;
     elements.invalid(&["spec.worker.selection.elements.1"]);
     let dataset = pages.dataset().await;

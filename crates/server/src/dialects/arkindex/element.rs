@@ -4,7 +4,7 @@
 mod list;
 mod write;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use axum::{Json, extract::State};
 use runyard_domain::{CorpusId, ElementId, WorkerRunId};
@@ -139,10 +139,9 @@ pub(super) async fn show(
     let mut corpora: HashMap<CorpusId, OfCorpus> = HashMap::new();
     if wanted.corpus {
         for row in &rows {
-            if !corpora.contains_key(&row.corpus_id) {
+            if let Entry::Vacant(place) = corpora.entry(row.corpus_id) {
                 let corpus = engine::corpus::get(&app.engine, actor, row.corpus_id).await?;
-                let shown = OfCorpus { id: corpus.id.to_string(), name: corpus.name, public: false };
-                corpora.insert(row.corpus_id, shown);
+                place.insert(OfCorpus { id: corpus.id.to_string(), name: corpus.name, public: false });
             }
         }
     }

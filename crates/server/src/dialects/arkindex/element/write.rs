@@ -67,6 +67,7 @@ struct NewChild {
 /// A field that may be null says so; one that is left out stays.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ArkindexPatchedElement)]
+#[expect(clippy::option_option, reason = "absent, null and a value are three things")]
 pub(in crate::dialects::arkindex) struct Patched {
     r#type: Option<String>,
     name: Option<String>,
