@@ -3,6 +3,12 @@
 
 #[path = "arkindex/clients.rs"]
 mod clients;
+#[path = "arkindex/datasets.rs"]
+mod datasets;
+#[path = "arkindex/elements.rs"]
+mod elements;
+#[path = "arkindex/helpers.rs"]
+mod helpers;
 #[path = "arkindex/job.rs"]
 mod job;
 #[path = "arkindex/publishing.rs"]
@@ -11,3 +17,5 @@ mod publishing;
 mod refusals;
 #[path = "arkindex/site.rs"]
 mod site;
+#[path = "arkindex/suite.rs"]
+mod suite;

@@ -1,7 +1,8 @@
 """A worker over elements as a user of arkindex-base-worker writes one. What it does with an element is said on its command line:
-`{"fail": [names], "hang": [names], "write": bool}`. It prints each element that it is given, and what it then reads."""
+`{"fail": [names], "hang": [names], "hang_once": file, "write": bool}`. It prints each element that it is given, and what it then reads."""
 
 import json
+import os
 import time
 
 from arkindex_worker.models import Transcription
@@ -23,14 +24,23 @@ class Reader(ElementsWorker):
         print("ELEMENT", json.dumps(said), flush=True)
         if element.name in plan.get("fail", []):
             raise ValueError(f"cannot read {element.name}")
-        if element.name in plan.get("hang", []):
-            print("HANGING", flush=True)
+        if element.name in plan.get("hang", []) or self.is_first(plan.get("hang_once")):
+            print("HANGING", os.getpid(), flush=True)
             time.sleep(600)
         if plan.get("write"):
             print("READ", json.dumps(self.write(element)), flush=True)
 
+    def is_first(self, file):
+        try:
+            return file is not None and open(file, "x").close() is None
+        except FileExistsError:
+            return False
+
     def write(self, page):
-        self.check_required_types("line", "word", create_missing=True)
+        if self.modern():
+            self.check_required_types(["line", "word"], create_missing=True)
+        else:
+            self.check_required_types("line", "word", create_missing=True)
         made = self.create_elements(page, [
             {"name": "z", "type": "line", "polygon": TOP},
             {"name": "a", "type": "line", "polygon": LEFT, "confidence": 0.5},

@@ -76,6 +76,50 @@ impl Site {
         versions.as_array().expect("a list").clone()
     }
 
+    /// A corpus with pages called `page 1` and so on below a book; answers its id and theirs.
+    #[track_caller]
+    pub(crate) fn pages(&self, name: &str, count: usize) -> (String, Vec<String>) {
+        let types = json!([{"slug": "book", "folder": true}, {"slug": "page"}]);
+        let new = json!({"name": name, "types": types});
+        let corpus = text(&self.server.call("POST", "/api/v2/corpora").json(&new).send().data(200)["id"]);
+        let mut elements = vec![json!({"type": "book", "name": "a book"})];
+        elements.extend((1..=count).map(|number| {
+            let url = format!("https://host/iiif/2/{name}-{number}.jpg");
+            json!({"type": "page", "name": format!("page {number}"), "parents": ["a book"],
+                "image": {"url": url, "width": 100, "height": 200}})
+        }));
+        let post = format!("/api/v2/elements?corpus_id={corpus}");
+        let made = self.server.call("POST", &post).json(&json!({"elements": elements})).send().data(200);
+        let pages = made["ids"].as_array().expect("a list").iter().skip(1).map(text).collect();
+        (corpus, pages)
+    }
+
+    /// A worker run over what is selected, executed by nobody of ours.
+    #[track_caller]
+    pub(crate) fn worker_run_over(&self, corpus: &str, more: &Value) -> String {
+        let mut new = json!({"corpus": corpus, "worker": "Reader", "summary": "Worker Reader @ 1"});
+        for (key, value) in more.as_object().expect("an object") {
+            new[key] = value.clone();
+        }
+        text(&self.server.call("POST", "/api/v2/worker_runs").json(&new).send().data(200)["id"])
+    }
+
+    /// Its elements by state.
+    #[track_caller]
+    pub(crate) fn counts(&self, run: &str) -> Value {
+        self.server.get(&format!("/worker_runs/{run}"))["counts"].clone()
+    }
+
+    /// A worker that works on these elements as it is told.
+    pub(crate) fn reader(&self, generation: &str, run: &str, elements: &[String], plan: &Value) -> Command {
+        let mut worker = self.command(generation, "elements_worker.py");
+        worker.arg("--plan").arg(plan.to_string()).env("ARKINDEX_WORKER_RUN_ID", run);
+        if !elements.is_empty() {
+            worker.arg("--element").args(elements);
+        }
+        worker
+    }
+
     /// What a worker of ours that derives from a generation's classes said, and how it ended.
     pub(crate) fn work(&self, generation: &str, run: &str, steps: &Value) -> Worked {
         self.work_as(generation, run, steps, &[])
@@ -97,6 +141,13 @@ impl Site {
 
     /// A script of this folder with a generation's Python, in the environment that Arkindex gives it and no other.
     pub(crate) fn command(&self, generation: &str, script: &str) -> Command {
+        let mut command = self.interpreter(generation);
+        command.arg(repository().join("tests/arkindex").join(script));
+        command
+    }
+
+    /// The Python itself.
+    pub(crate) fn interpreter(&self, generation: &str) -> Command {
         let scratch = self.server.home().join("scratch");
         fs::create_dir_all(&scratch).expect("a folder");
         let mut command = Command::new(self.python(generation));
@@ -107,7 +158,6 @@ impl Site {
             .env("TMPDIR", &scratch)
             .env("ARKINDEX_API_URL", self.server.url())
             .env("ARKINDEX_API_TOKEN", self.server.token())
-            .arg(repository().join("tests/arkindex").join(script))
             .current_dir(&scratch);
         command
     }
@@ -118,6 +168,11 @@ impl Site {
 pub(crate) struct Worked(pub(crate) Output);
 
 impl Worked {
+    /// Waits for a worker to end.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        Self(output(command))
+    }
+
     /// The same, after making sure that it went well and logged each of `words`.
     #[track_caller]
     pub(crate) fn well(self, words: &[&str]) -> Self {
@@ -154,7 +209,9 @@ impl Worked {
         self.said("VERSION ")
     }
 
-    fn said(&self, what: &str) -> Vec<Value> {
+    /// What it printed behind a word.
+    #[track_caller]
+    pub(crate) fn said(&self, what: &str) -> Vec<Value> {
         let lines = self.0.stdout.lines().filter_map(|line| line.strip_prefix(what));
         lines.map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }

@@ -96,8 +96,11 @@ pub(super) fn add(env: &mut Environment, job: &Job, own: &WorkerJob, number: usi
     }
     let corpus = fs::read_to_string(root.join(CORPUS)).unwrap_or_default();
     let mut set = |name: &str, value: &str| environment::set(env, name, value);
-    // Of this address workers look at the host alone, and send all of it with each request: so the server knows who holds what.
-    set("ARKINDEX_API_URL", &format!("{}/worker-process/{number}", job.server.url().trim_end_matches('/')));
+    // Of this address workers look at the host alone, and send all of it with each request: so the server knows who holds what, and
+    // who asks for one element after the other.
+    let how = if asks_by_itself(job) { "/one-by-one" } else { "" };
+    let address = format!("{}/worker-process/{number}{how}", job.server.url().trim_end_matches('/'));
+    set("ARKINDEX_API_URL", &address);
     set("ARKINDEX_TASK_TOKEN", &job.spec.token);
     set("ARKINDEX_WORKER_RUN_ID", &id);
     set("ARKINDEX_CORPUS_ID", &corpus);

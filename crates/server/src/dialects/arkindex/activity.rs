@@ -31,29 +31,41 @@ const HOLDER: &str = "arkindex";
 /// What stands before the number of a process in the address that our runner has workers use: such clients send that address
 /// along with every request, and look at nothing of it but the host.
 const PROCESS: &str = "/worker-process/";
+/// What such an address ends with when its worker asks for one element after the other.
+const ONE_BY_ONE: &str = "/one-by-one";
 
-/// Which process of its job asks, where that is known.
-pub(super) struct Process(Option<i64>);
+/// What is known of the process that asks, by the address that it was given.
+pub(super) struct Process {
+    /// Its number in its job.
+    number: Option<i64>,
+    /// Whether it asks for one element after the other, and is given no list of them.
+    pub(super) one_by_one: bool,
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Process {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let address = parts.headers.get(header::REFERER).and_then(|address| address.to_str().ok());
-        Ok(Self(address.and_then(number)))
+        Ok(Self::of(address.unwrap_or_default()))
     }
 }
 
 impl Process {
+    fn of(address: &str) -> Self {
+        let address = address.trim_end_matches('/');
+        let (address, one_by_one) = match address.strip_suffix(ONE_BY_ONE) {
+            Some(address) => (address, true),
+            None => (address, false),
+        };
+        let number = address.split_once(PROCESS).and_then(|(_, number)| number.parse().ok());
+        Self { number: number.filter(|number| (0..PROCESSES_MAX).contains(number)), one_by_one }
+    }
+
     /// Who asks, as holder of elements.
     pub(super) async fn holder(&self, engine: &Engine, actor: &Actor) -> engine::Result<String> {
-        engine::activity::holder(engine, actor, HOLDER, self.0).await
+        engine::activity::holder(engine, actor, HOLDER, self.number).await
     }
-}
-
-fn number(address: &str) -> Option<i64> {
-    let (_, number) = address.split_once(PROCESS)?;
-    number.trim_end_matches('/').parse().ok().filter(|number| (0..PROCESSES_MAX).contains(number))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -141,15 +153,15 @@ mod tests {
 
     #[test]
     fn a_process_is_known_by_the_address_that_it_was_given() {
-        assert_eq!(number("http://127.0.0.1:7878/worker-process/3"), Some(3));
-        assert_eq!(number("http://host/worker-process/0/"), Some(0));
-        for other in [
-            "http://host/",
-            "http://host/worker-process/",
-            "http://host/worker-process/-1",
-            "http://host/worker-process/256",
-        ] {
-            assert_eq!(number(other), None, "{other}");
+        let known = |address: &str| {
+            let process = Process::of(address);
+            (process.number, process.one_by_one)
+        };
+        assert_eq!(known("http://127.0.0.1:7878/worker-process/3"), (Some(3), false));
+        assert_eq!(known("http://host/worker-process/0/one-by-one/"), (Some(0), true));
+        assert_eq!(known("http://host/one-by-one"), (None, true));
+        for other in ["", "http://host/", "http://host/worker-process/", "http://host/worker-process/256"] {
+            assert_eq!(known(other), (None, false), "{other}");
         }
     }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
+    activity,
     model_version::{self, ModelVersion},
     ponos,
     site::Site,
@@ -69,7 +70,8 @@ struct Process {
     mode: &'static str,
     corpus: Option<String>,
     activity_state: &'static str,
-    /// Without a clear no, newer workers never say that they have begun an element.
+    /// Whether the worker asks for one element after the other. Without a clear no, newer workers never say that they have begun
+    /// an element.
     skip_elements_json: bool,
 }
 
@@ -115,6 +117,7 @@ pub(super) async fn get(
     State(app): State<App>,
     Caller(actor): Caller,
     site: Site,
+    process: activity::Process,
     Id(id): Id<WorkerRunId>,
 ) -> Result<Json<WorkerRun>, Problem> {
     let known = known(&app, &actor, id).await?;
@@ -122,7 +125,9 @@ pub(super) async fn get(
         Some(version) => Some(model_version::whole(&app, &actor, &site, version).await?),
         None => None,
     };
-    Ok(Json(show(known, model_version)))
+    let mut shown = show(known, model_version);
+    shown.process.skip_elements_json = process.one_by_one;
+    Ok(Json(shown))
 }
 
 /// What a worker with this id is.
