@@ -422,6 +422,29 @@ async fn a_run_goes_with_all_of_its_files() {
     assert_eq!(yard.listed(&yard.admin).await, [kept]);
 }
 
+#[tokio::test]
+async fn loose_files_are_read_in_their_project_and_go_with_their_run() {
+    let yard = Yard::new().await;
+    let (run, job, actor) = yard.run(None).await;
+    let (_, _, neighbour) = yard.run(None).await;
+    loose::begin(&yard.engine, &actor, run.id, "sub/a.txt", 5).await.unwrap();
+    for (path, size) in [("../a", 5), ("", 5), ("a", -1)] {
+        assert_eq!(code(loose::begin(&yard.engine, &actor, run.id, path, size).await).0, "invalid", "{path}");
+    }
+    assert_eq!(code(loose::begin(&yard.engine, &neighbour, run.id, "a", 5).await).0, "forbidden");
+    let sent = futures::stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from_static(b"hello"))]);
+    yard.engine.objects.put_stream(&format!("runs/{}/loose/sub/a.txt", run.id), sent, 100).await.unwrap();
+    let listed = loose::list(&yard.engine, &neighbour, run.id).await.unwrap();
+    assert_eq!((listed[0].path.as_str(), listed[0].size), ("sub/a.txt", 5));
+    assert!(loose::read(&yard.engine, &neighbour, run.id, "sub/a.txt").await.unwrap().is_some());
+    assert!(loose::read(&yard.engine, &neighbour, run.id, "sub/b.txt").await.unwrap().is_none());
+    crate::job::start(&yard.engine, &actor, job.id, "h".into()).await.unwrap();
+    end(&yard, &actor, &job).await;
+    crate::run::delete(&yard.engine, &yard.admin, run.id).await.unwrap();
+    assert_eq!(yard.objects().await, [""; 0]);
+    assert_eq!(code(loose::list(&yard.engine, &neighbour, run.id).await).0, "not_found");
+}
+
 async fn end(yard: &Yard, actor: &Actor, job: &Job) {
     let exit = Exit {
         reason: Reason::Completed,

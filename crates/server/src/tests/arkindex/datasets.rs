@@ -143,14 +143,4 @@ async fn a_worker_uploads_artifacts_of_its_task() {
         let wrong = json!({"path": wrong, "size": 5});
         assert!(books.site.refused("CreateArtifact", &run, wrong, 400).await["path"].is_array());
     }
-    // It goes with its run.
-    let path = format!("/api/v2/runs/{run}");
-    books.site.server.job(&run, 1).await;
-    books.site.server.call("POST", &format!("{path}/stop"), json!({})).await;
-    super::super::poll(async || {
-        let deleted = books.site.server.call("DELETE", &path, None).await;
-        (deleted.status == 200).then_some(())
-    })
-    .await;
-    assert_eq!(books.site.server.engine.objects.list("runs").await.unwrap(), []);
 }
