@@ -7,14 +7,14 @@ mod clients;
 mod datasets;
 #[path = "arkindex/elements.rs"]
 mod elements;
-#[path = "arkindex/helpers.rs"]
-mod helpers;
 #[path = "arkindex/job.rs"]
 mod job;
 #[path = "arkindex/publishing.rs"]
 mod publishing;
 #[path = "arkindex/refusals.rs"]
 mod refusals;
+#[path = "arkindex/results.rs"]
+mod results;
 #[path = "arkindex/site.rs"]
 mod site;
 #[path = "arkindex/suite.rs"]
