@@ -99,7 +99,7 @@ pub(crate) fn desert(tx: &mut Tx, now: Millis) -> Result<()> {
     }
 }
 
-/// Deletes the sets of a run that is being deleted, and its loose files if there are some.
+/// Deletes the sets of a run that is being deleted, and the loose files that it may have.
 pub(crate) fn delete_run(tx: &mut Tx, run: RunId, loose: bool, now: Millis) -> Result<()> {
     for (key, upload) in rows::uploads_of_run(tx, run)? {
         store::source::discard_upload(tx, &key, &upload, now)?;

@@ -1,5 +1,6 @@
 //! Loose files of a task: what clients of other systems upload one by one, saying neither what is in it nor when it has arrived.
-//! They are no artifacts, and no row knows them: they are what is stored below their run, and go with it.
+//! They are no artifacts, and no row knows them: they are what is stored below their run. Those of a worker run go with it; those
+//! of any other run, and what arrives later, are found by `gc`.
 
 use runyard_domain::{
     Millis, RunId,
@@ -75,11 +76,6 @@ pub async fn read(engine: &Engine, actor: &Actor, run: RunId, path: &str) -> Res
     let name = path.rsplit('/').next().map(str::to_owned);
     let get = GetAs { name, content_type: Some("application/octet-stream".to_owned()) };
     Ok(Some(engine.objects.presign_get(&key, ADDRESS_S, &get)?))
-}
-
-/// Whether a run that is to be deleted has loose files. What arrives later is found by `gc`.
-pub(crate) async fn any(engine: &Engine, run: RunId) -> Result<bool> {
-    Ok(!engine.objects.list(&prefix(run)).await?.is_empty())
 }
 
 /// The run, for whoever may read what it left: its own job, and jobs of its project.

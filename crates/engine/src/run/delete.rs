@@ -11,7 +11,6 @@ use crate::{Actor, Engine, Error, Result, file_set, garbage, source, worker_run}
 /// # Errors
 /// 409 with the status when the run is active.
 pub async fn delete(engine: &Engine, actor: &Actor, id: RunId) -> Result<i64> {
-    let loose = file_set::loose::any(engine, id).await?;
     let (now, actor) = (engine.now(), actor.clone());
     let rows = engine
         .db
@@ -30,7 +29,7 @@ pub async fn delete(engine: &Engine, actor: &Actor, id: RunId) -> Result<i64> {
                     store::source::discard_job(tx, &job.executor, job.id, now)?;
                 }
             }
-            file_set::delete_run(tx, id, loose, now)?;
+            file_set::delete_run(tx, id, run.kind == Kind::Worker, now)?;
             store::job::delete_run(tx, id)?;
             store::token::delete_for_run(tx, id)?;
             store::worker_run::delete(tx, worker_run::of(id), now)?;
