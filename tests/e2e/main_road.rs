@@ -104,7 +104,7 @@ fn main_road(server: &Server) {
     assert_eq!(lines[0], "tag,global_step,value,created_at,job_id");
     assert!(lines.len() == 2 && lines[1].starts_with("val/accuracy,3,0.875,"), "{csv}");
     let csv = server.cli(&["metrics", "road", "--tag", "val/strange", "--output", "csv"]).ok().stdout;
-    assert!(csv.contains("val/strange,3,nan,"), "{csv}");
+    assert!(csv.contains("val/strange,3,NaN,"), "{csv}");
 }
 
 #[test]
