@@ -125,11 +125,10 @@ async fn send(engine: &Engine, out: Pipe, hold: OwnedRwLockWriteGuard<()>) -> Re
         .db
         .read(move |tx| {
             // The engine may want to run this again, but what was sent was sent.
-            let (mut writer, keys) = begun
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take()
-                .ok_or_else(|| Error::Busy("the database was lost within the backup".to_owned()))?;
+            let (mut writer, keys) =
+                begun.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(|| {
+                    Error::Busy("the database was lost within the backup: make it again".to_owned())
+                })?;
             let head = Head { schema: dump::version(tx)?, ..head.clone() };
             piece(&mut writer, HEAD, &json(&head)?)?;
             for (name, bytes) in &private {

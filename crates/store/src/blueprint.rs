@@ -7,7 +7,7 @@ use runyard_domain::{BlueprintId, Millis, ProjectId, resources::Resources};
 use crate::{
     db::{Conditions, Error, Row, Tx, Value},
     params,
-    run::{Sort, SortField},
+    run::Sort,
 };
 
 /// A blueprint.
@@ -139,24 +139,9 @@ pub fn list(tx: &mut Tx, filter: &Filter) -> Result<Vec<Blueprint>, Error> {
     conditions.ilike_any(dialect, "name", &filter.name_ilikes);
     conditions.any_of(dialect, "version", &filter.versions);
     conditions.ilike_any(dialect, "version", &filter.version_ilikes);
-    let (direction, follows) = if filter.sort.descending { ("DESC", "<") } else { ("ASC", ">") };
-    if let Some(after) = filter.id_after {
-        let place = conditions.bind(after);
-        conditions.and(match filter.sort.field {
-            SortField::Id => format!("id {follows} {place}"),
-            SortField::CreatedAt => format!(
-                "(created_at, id) {follows} ((SELECT b.created_at FROM blueprints b WHERE b.id = {place}), {place})"
-            ),
-        });
-    }
-    let order = match filter.sort.field {
-        SortField::Id => format!("id {direction}"),
-        SortField::CreatedAt => format!("created_at {direction}, id {direction}"),
-    };
-    let (limit, offset) = (conditions.bind(filter.limit), conditions.bind(filter.offset));
-    let clause = conditions.clause();
-    let sql =
-        format!("SELECT {COLUMNS} FROM blueprints{clause} ORDER BY {order} LIMIT {limit} OFFSET {offset}");
+    let place = (filter.limit, filter.offset);
+    let page = conditions.page("id", Some("blueprints"), filter.sort, filter.id_after, place);
+    let sql = format!("SELECT {COLUMNS} FROM blueprints{page}");
     tx.query(&sql, conditions.values())?.iter().map(from_row).collect()
 }
 
@@ -192,7 +177,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{Db, both, project, testing};
+    use crate::{Db, both, project, run::SortField, testing};
 
     const BY_ID: Sort = Sort { field: SortField::Id, descending: false };
 

@@ -8,7 +8,7 @@ use runyard_domain::{
 use crate::{
     db::{Conditions, Error, Row, Tx},
     params,
-    run::{Sort, SortField},
+    run::Sort,
 };
 
 pub mod file;
@@ -180,25 +180,9 @@ pub fn list(tx: &mut Tx, filter: &Filter) -> Result<Vec<FileSet>, Error> {
         let place = conditions.bind(before);
         conditions.and(format!("created_at < {place}"));
     }
-    let (direction, follows) = if filter.sort.descending { ("DESC", "<") } else { ("ASC", ">") };
-    if let Some(after) = filter.id_after {
-        let place = conditions.bind(after);
-        conditions.and(match filter.sort.field {
-            SortField::Id => format!("id {follows} {place}"),
-            SortField::CreatedAt => format!(
-                "(created_at, id) {follows} ((SELECT f.created_at FROM file_sets f WHERE f.id = {place}), {place})"
-            ),
-        });
-    }
-    let order = match filter.sort.field {
-        SortField::Id => format!("id {direction}"),
-        SortField::CreatedAt => format!("created_at {direction}, id {direction}"),
-    };
-    let limit = conditions.bind(filter.limit);
-    let offset = conditions.bind(filter.offset);
-    let clause = conditions.clause();
-    let sql =
-        format!("SELECT {COLUMNS} FROM file_sets{clause} ORDER BY {order} LIMIT {limit} OFFSET {offset}");
+    let place = (filter.limit, filter.offset);
+    let page = conditions.page("id", Some("file_sets"), filter.sort, filter.id_after, place);
+    let sql = format!("SELECT {COLUMNS} FROM file_sets{page}");
     tx.query(&sql, conditions.values())?.iter().map(from_row).collect()
 }
 

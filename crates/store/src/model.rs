@@ -99,16 +99,9 @@ pub fn lock(tx: &mut Tx, id: ModelId) -> Result<bool, Error> {
 /// Models that match, in order.
 pub fn list(tx: &mut Tx, filter: &Filter) -> Result<Vec<Model>, Error> {
     let mut conditions = conditions(tx, filter);
-    let (direction, follows) = if filter.sort.descending { ("DESC", "<") } else { ("ASC", ">") };
-    if let Some(after) = filter.id_after {
-        let place = conditions.bind(after);
-        conditions.and(format!("m.id {follows} {place}"));
-    }
-    let (limit, offset) = (conditions.bind(filter.limit), conditions.bind(filter.offset));
-    let clause = conditions.clause();
-    let sql = format!(
-        "SELECT {COLUMNS} FROM models m{clause} ORDER BY m.id {direction} LIMIT {limit} OFFSET {offset}"
-    );
+    let place = (filter.limit, filter.offset);
+    let page = conditions.page("m.id", None, filter.sort, filter.id_after, place);
+    let sql = format!("SELECT {COLUMNS} FROM models m{page}");
     tx.query(&sql, conditions.values())?.iter().map(from_row).collect()
 }
 

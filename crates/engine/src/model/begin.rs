@@ -10,9 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Model, ModelVersion, Part, State,
-    changing::discard,
-    changing::discard_upload,
-    changing::fresh_key,
+    changing::{discard, discard_upload, fresh_key},
     find,
     origin::{self, Origin},
     tag,

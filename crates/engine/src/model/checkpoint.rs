@@ -66,7 +66,7 @@ pub async fn create(
     errors.finish(())?;
     let set = file_set::get(engine, actor, Kind::Checkpoint, id).await?;
     if set.status != Status::Complete {
-        let message = format!("checkpoint {id} is not complete: nothing can be made of it yet");
+        let message = format!("checkpoint {id} is not complete: wait until all of it is uploaded");
         return Err(Error::Conflict { code: "incomplete", message });
     }
     let chosen = choose::choose(engine, &set).await?;
@@ -173,7 +173,12 @@ async fn make(
         .filter(|archive| {
             archive.archive_sha256 == packed.archive_sha256 && archive.summary == packed.summary
         })
-        .ok_or_else(|| Error::Busy(format!("the archive of checkpoint {} was damaged on its way", set.id)))?;
+        .ok_or_else(|| {
+            Error::Busy(format!(
+                "the archive of checkpoint {} was damaged on its way: ask again, and it is packed anew",
+                set.id
+            ))
+        })?;
     let (now, actor, files) = (engine.now(), actor.clone(), finish::rows(&archive));
     let finished = engine
         .db

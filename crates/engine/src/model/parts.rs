@@ -8,14 +8,14 @@ use runyard_domain::{
     model::{MAX_ASKED, MAX_PARTS},
 };
 use runyard_objects::{Checksum, Error as ObjectsError, Signed};
-use runyard_store::{self as store};
+use runyard_store as store;
 
 use super::{
     ADDRESS_S, ModelVersion, Part,
     begin::is_hex,
-    changing::{discard_upload, prefix, unfinished},
+    changing::{discard_upload, fresh_key, prefix, unfinished},
 };
-use crate::{Actor, Engine, Error, Result, file_set::upload::is_etag, model::changing::fresh_key};
+use crate::{Actor, Engine, Error, Result, file_set::upload::is_etag};
 
 /// A part to send.
 #[derive(Debug, Clone, Default)]
@@ -116,7 +116,7 @@ pub(super) fn lost(id: ModelVersionId) -> Error {
 }
 
 fn in_one_piece() -> Error {
-    Error::conflict("the archive of this version is not sent in parts of Runyard's".to_owned())
+    Error::conflict("the archive of this version is not sent in parts: send it where its begin said, or begin another version".to_owned())
 }
 
 fn check(kind: ChecksumKind, parts: &[NewPart], sent: &[Part]) -> Result<Vec<Checksum>> {
@@ -174,7 +174,7 @@ pub(super) fn check_sent(path: &str, sent: &[Part], errors: &mut FieldErrors) {
             errors.add(at("number"), format!("part {} is named twice", part.number));
         }
         if part.size < 1 {
-            errors.add(at("size"), format!("{} is no size of a part", part.size));
+            errors.add(at("size"), format!("{} is no size of a part: it has at least 1 byte", part.size));
         }
         if part.sha256.as_deref().is_some_and(|text| !is_hex(text, 64)) {
             errors.add(at("sha256"), "must be a SHA-256 as 64 hexadecimal digits");

@@ -5,8 +5,11 @@ use runyard_store as store;
 use serde_json::{Map, Value};
 
 use super::{
-    Model, ModelVersion, State, begin::check_words, changing::failed, changing::locked, create::taken, find,
-    no_job, tag,
+    Model, ModelVersion, State,
+    begin::check_words,
+    changing::{failed, locked},
+    create::taken,
+    find, no_job, tag,
 };
 use crate::{Actor, Engine, Error, Result};
 

@@ -59,7 +59,7 @@ pub(super) fn give_existing(
     if let Some(own) = existing.tag.as_deref().filter(|_| !move_tag) {
         free(tx, existing.model_id, Some(tag), move_tag, Some(existing.id))?;
         return Ok(Some(format!(
-            "the version that has this content keeps its tag `{own}`: `{tag}` was not set; say that tags are moved to change that"
+            "the version that has this content keeps its tag `{own}`: `{tag}` was not set; say that tags are moved (`move_tag`) to change that"
         )));
     }
     give(tx, existing, tag, move_tag)?;
@@ -69,7 +69,7 @@ pub(super) fn give_existing(
 fn taken(tag: &str, other: &ModelVersion) -> Error {
     let (model, id) = (&other.model, other.id);
     let message = format!(
-        "version {id} of model `{model}` has the tag `{tag}` already: choose another tag, or say that it is to be moved"
+        "version {id} of model `{model}` has the tag `{tag}` already: choose another tag, or say that it is to be moved (`move_tag`)"
     );
     Error::Conflict { code: "tag_exists", message }
 }

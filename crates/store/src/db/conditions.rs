@@ -1,5 +1,7 @@
 //! The WHERE of a list, grown filter by filter: values only ever travel as parameters.
 
+use crate::run::{Sort, SortField};
+
 use super::{Dialect, Value};
 
 /// Conditions that must all hold, and the values of their placeholders.
@@ -52,6 +54,36 @@ impl Conditions {
         if !clauses.is_empty() {
             self.and(format!("({})", clauses.join(" OR ")));
         }
+    }
+
+    /// What follows the tables in the statement of a list: the conditions, the order, and one page of it, which begins after
+    /// the row with the id `after`. `created_in` names the table whose `created_at` a list may be sorted by; without it the order
+    /// of creation is that of the ids.
+    pub fn page(
+        &mut self,
+        id: &str,
+        created_in: Option<&str>,
+        sort: Sort,
+        after: Option<impl Into<Value>>,
+        (limit, offset): (i64, i64),
+    ) -> String {
+        let (direction, follows) = if sort.descending { ("DESC", "<") } else { ("ASC", ">") };
+        let created_in = created_in.filter(|_| sort.field == SortField::CreatedAt);
+        if let Some(after) = after {
+            let place = self.bind(after);
+            self.and(match created_in {
+                None => format!("{id} {follows} {place}"),
+                Some(table) => format!(
+                    "(created_at, {id}) {follows} ((SELECT p.created_at FROM {table} p WHERE p.id = {place}), {place})"
+                ),
+            });
+        }
+        let order = match created_in {
+            None => format!("{id} {direction}"),
+            Some(_) => format!("created_at {direction}, {id} {direction}"),
+        };
+        let (limit, offset) = (self.bind(limit), self.bind(offset));
+        format!("{} ORDER BY {order} LIMIT {limit} OFFSET {offset}", self.clause())
     }
 
     /// ` WHERE ... AND ...`, or nothing.

@@ -2,7 +2,7 @@ use super::{
     file::{File, Part},
     *,
 };
-use crate::{both, db::Db, testing};
+use crate::{both, db::Db, run::SortField, testing};
 
 fn run_id(n: u8) -> RunId {
     RunId::new(Millis(n.into()), [n; 10])

@@ -248,16 +248,9 @@ fn one(tx: &mut Tx, condition: &str, values: &[Value]) -> Result<Option<ModelVer
 /// Versions that match, in order.
 pub fn list(tx: &mut Tx, filter: &Filter) -> Result<Vec<ModelVersion>, Error> {
     let mut conditions = conditions(tx, filter);
-    let (direction, follows) = if filter.sort.descending { ("DESC", "<") } else { ("ASC", ">") };
-    if let Some(after) = filter.id_after {
-        let place = conditions.bind(after);
-        conditions.and(format!("v.id {follows} {place}"));
-    }
-    let (limit, offset) = (conditions.bind(filter.limit), conditions.bind(filter.offset));
-    let clause = conditions.clause();
-    let sql = format!(
-        "SELECT {COLUMNS} FROM {FROM}{clause} ORDER BY v.id {direction} LIMIT {limit} OFFSET {offset}"
-    );
+    let place = (filter.limit, filter.offset);
+    let page = conditions.page("v.id", None, filter.sort, filter.id_after, place);
+    let sql = format!("SELECT {COLUMNS} FROM {FROM}{page}");
     tx.query(&sql, conditions.values())?.iter().map(from_row).collect()
 }
 
