@@ -26,7 +26,7 @@ use runyard_store::{self as store, Tx, dump};
 use serde::{Deserialize, Serialize};
 use tokio::{runtime::Handle, sync::OwnedRwLockWriteGuard};
 
-use crate::{Actor, Engine, Error, Result, garbage, project, source};
+use crate::{Actor, Engine, Error, Result, file_set::loose, garbage, project, source};
 use pipe::{Pipe, Streamed};
 pub use restore::{Error as RestoreError, Restore, Restored, inspect, restore};
 
@@ -187,6 +187,8 @@ fn note_keys(tx: &mut Tx, keys: &File) -> Result<()> {
     store::object::sources(tx, |digest, size| note(&source::key(&digest), size))?;
     store::object::files(tx, |key, size| note(&key, size))?;
     store::object::archives(tx, |key, size| note(&key, size))?;
+    store::object::datasets(tx, |key, size| note(&key, size))?;
+    store::object::loose(tx, |run, path, size| note(&loose::key(run, path), size))?;
     out.flush().map_err(io_fault)
 }
 

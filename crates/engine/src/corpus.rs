@@ -47,10 +47,12 @@ pub async fn create(
                 let id = id.parse().map_err(|error| Error::Internal(format!("{error}")))?;
                 return store::corpus::get(tx, id)?.ok_or_else(|| Error::not_found("corpus", id));
             }
+            // The name first: what another request commits between the two is then seen by the second.
+            let named = store::corpus::by_name(tx, project.id, &new.name)?.is_some();
             if let Some(there) = repeated(tx, &new, project.id)? {
                 return Ok(there);
             }
-            if store::corpus::by_name(tx, project.id, &new.name)?.is_some() {
+            if named {
                 return Err(taken(&new.name));
             }
             let corpus = Corpus {

@@ -100,10 +100,12 @@ pub async fn create(engine: &Engine, actor: &Actor, new: NewDataset) -> Result<W
                 other => other,
             })?;
             corpus::people(&actor, corpus.project_id, "make datasets")?;
+            // The name first: what another request commits between the two is then seen by the second.
+            let free = free_name(tx, corpus.id, &new.name);
             if let Some(there) = repeated(tx, id, corpus.id, &new.name)? {
                 return whole(tx, there);
             }
-            free_name(tx, corpus.id, &new.name)?;
+            free?;
             let dataset = Dataset {
                 id,
                 corpus_id: corpus.id,

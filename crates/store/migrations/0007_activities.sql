@@ -96,3 +96,11 @@ CREATE TABLE dataset_elements (
 );
 
 CREATE INDEX dataset_elements_element ON dataset_elements (element_id);
+
+-- Files that clients of other systems send to a run one by one, saying neither what is in them nor when they have arrived.
+CREATE TABLE loose_files (
+    run_id TEXT NOT NULL,
+    path   TEXT NOT NULL,
+    size   BIGINT NOT NULL,
+    PRIMARY KEY (run_id, path)
+);

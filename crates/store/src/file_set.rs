@@ -230,13 +230,24 @@ pub fn deserted(tx: &mut Tx, before: Millis, limit: i64) -> Result<Vec<FileSet>,
     tx.query(&sql, params![before, limit])?.iter().map(from_row).collect()
 }
 
-/// Deletes all sets of a run with their files; answers whether there were any.
+/// Notes a loose file of a run that may arrive from now on, in place of one with its path.
+pub fn note_loose(tx: &mut Tx, run: RunId, path: &str, size: i64) -> Result<(), Error> {
+    tx.execute(
+        "INSERT INTO loose_files (run_id, path, size) VALUES ($1, $2, $3)
+             ON CONFLICT (run_id, path) DO UPDATE SET size = excluded.size",
+        params![run, path, size],
+    )?;
+    Ok(())
+}
+
+/// Deletes all sets of a run with their files, and its loose files; answers whether there were any.
 pub fn delete_run(tx: &mut Tx, run: RunId) -> Result<bool, Error> {
     tx.execute(
         "DELETE FROM files WHERE file_set_id IN (SELECT s.id FROM file_sets s WHERE s.run_id = $1)",
         params![run],
     )?;
-    Ok(tx.execute("DELETE FROM file_sets WHERE run_id = $1", params![run])? > 0)
+    let loose = tx.execute("DELETE FROM loose_files WHERE run_id = $1", params![run])?;
+    Ok(loose + tx.execute("DELETE FROM file_sets WHERE run_id = $1", params![run])? > 0)
 }
 
 fn from_row(row: &Row) -> Result<FileSet, Error> {

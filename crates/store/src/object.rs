@@ -1,6 +1,6 @@
 //! Which objects the rows refer to: what a backup has to hold.
 
-use runyard_domain::ModelVersionId;
+use runyard_domain::{ModelVersionId, RunId};
 
 use crate::{
     db::{Error, Row, Tx},
@@ -36,6 +36,29 @@ pub fn archives<E: From<Error>>(
     tx.query_each(
         "SELECT object_key, archive_size FROM model_versions
           WHERE state = 'available' AND archive_size IS NOT NULL ORDER BY id",
+        &[],
+        |row| pair(&row, &mut each),
+    )
+}
+
+/// Hands run, path and size of every loose file that may have arrived to `each`.
+pub fn loose<E: From<Error>>(
+    tx: &mut Tx,
+    mut each: impl FnMut(RunId, &str, i64) -> Result<(), E>,
+) -> Result<(), E> {
+    tx.query_each("SELECT run_id, path, size FROM loose_files ORDER BY run_id, path", &[], |row| {
+        let path: String = row.get(1)?;
+        each(row.get(0)?, &path, row.get(2)?)
+    })
+}
+
+/// Hands key and size of the archive of every dataset that is complete to `each`.
+pub fn datasets<E: From<Error>>(
+    tx: &mut Tx,
+    mut each: impl FnMut(String, i64) -> Result<(), E>,
+) -> Result<(), E> {
+    tx.query_each(
+        "SELECT archive_key, archive_size FROM datasets WHERE state = 'complete' AND archive_key IS NOT NULL ORDER BY id",
         &[],
         |row| pair(&row, &mut each),
     )

@@ -104,8 +104,7 @@ async fn a_restore_touches_nothing_that_is_there_and_leaves_nothing_half() {
     let mut changed = whole.clone();
     let at = changed.windows(3).position(|three| three == b"one").unwrap();
     changed[at] = b'O';
-    for (bytes, why) in [(&whole[..whole.len() / 2], "ends too soon"), (&changed, "is not what was written")]
-    {
+    for (bytes, why) in [(&whole[..whole.len() / 2], "it ends "), (&changed, "is not what was written")] {
         fs::write(&damaged, bytes).unwrap();
         let error = restore(wanted(&damaged, &other)).await.unwrap_err().to_string();
         assert!(error.contains(why) && error.contains("nothing was restored"), "{error}");

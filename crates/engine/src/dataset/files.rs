@@ -6,17 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use futures::StreamExt;
 use runyard_domain::DatasetId;
 use runyard_store::image::Image;
-use tokio::io::AsyncWriteExt;
 
 use crate::{Engine, Error, Result};
 
 /// Folder of the images in an archive.
 pub(super) const FOLDER: &str = "files";
-/// What the address of an object of this server's store begins with.
-const OBJECT: &str = "object://";
 
 /// What the keys of a dataset's objects begin with.
 pub(super) fn prefix(id: DatasetId) -> String {
@@ -28,40 +24,22 @@ pub(super) fn name(id: DatasetId) -> String {
     format!("{id}.tar.zst")
 }
 
-/// Where an image that can be had is.
-#[derive(Debug, PartialEq, Eq)]
-enum Place {
-    /// A file of this machine.
-    File(PathBuf),
-    /// An object.
-    Object(String),
-}
-
-/// Puts the image's file into the folder, as `<image id><extension>`; `false`: it is elsewhere, or gone.
+/// Puts the image's file into the folder, as `<image id><extension>`; `false`: it is elsewhere, or gone, or in the data folder,
+/// whose files are nobody's images.
 pub(super) async fn bring(engine: &Engine, image: &Image, folder: &Path) -> Result<bool> {
-    let Some(place) = place(&image.url) else { return Ok(false) };
-    let name = match &place {
-        Place::File(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
-        Place::Object(key) => key.rsplit('/').next().map(str::to_owned),
-    };
+    let Some(from) = file(&image.url) else { return Ok(false) };
+    let name = from.file_name().map(|name| name.to_string_lossy().into_owned());
     let to = folder.join(format!("{}{}", image.id, extension(name.as_deref().unwrap_or_default())));
-    match place {
-        Place::File(from) => {
-            let copied = tokio::task::spawn_blocking(move || copy(&from, &to)).await;
-            copied.map_err(|error| Error::Internal(format!("copying an image: {error}")))?
-        }
-        Place::Object(key) => fetch(engine, &key, &to).await,
-    }
+    let data = engine.options.server_file.as_deref().and_then(Path::parent).map(Path::to_owned);
+    let copied = tokio::task::spawn_blocking(move || copy(&from, data.as_deref(), &to)).await;
+    copied.map_err(|error| Error::Internal(format!("copying an image: {error}")))?
 }
 
-fn place(url: &str) -> Option<Place> {
-    if let Some(key) = url.strip_prefix(OBJECT) {
-        return Some(Place::Object(key.to_owned()));
-    }
+fn file(url: &str) -> Option<PathBuf> {
     let path = url.strip_prefix("file://")?;
     let path = path.strip_prefix("localhost").unwrap_or(path);
     let path = runyard_domain::filter::decode(&path.replace('+', "%2B")).ok()?;
-    path.starts_with('/').then(|| Place::File(PathBuf::from(path)))
+    path.starts_with('/').then(|| PathBuf::from(path))
 }
 
 /// `.png` of `page.png`: short and plain, or nothing.
@@ -71,29 +49,16 @@ fn extension(name: &str) -> String {
     if plain { format!(".{}", found.to_ascii_lowercase()) } else { String::new() }
 }
 
-/// Only regular files: a pipe or a device would never end.
-fn copy(from: &Path, to: &Path) -> Result<bool> {
-    let regular = std::fs::metadata(from).is_ok_and(|found| found.is_file());
-    let Some(mut source) = regular.then(|| File::open(from).ok()).flatten() else { return Ok(false) };
+/// Only regular files: a pipe or a device would never end. Links are followed before it is asked where they lead.
+fn copy(from: &Path, forbidden: Option<&Path>, to: &Path) -> Result<bool> {
+    let Ok(from) = from.canonicalize() else { return Ok(false) };
+    let forbidden = forbidden.and_then(|folder| folder.canonicalize().ok());
+    if !from.is_file() || forbidden.is_some_and(|folder| from.starts_with(folder)) {
+        return Ok(false);
+    }
+    let Ok(mut source) = File::open(&from) else { return Ok(false) };
     let written = File::create(to).and_then(|mut file| io::copy(&mut source, &mut file));
     written.map(|_| true).map_err(|error| Error::Internal(format!("{}: {error}", to.display())))
-}
-
-async fn fetch(engine: &Engine, key: &str, to: &Path) -> Result<bool> {
-    let mut bytes = match engine.objects.get_stream(key).await {
-        Ok((_, bytes)) => bytes,
-        Err(runyard_objects::Error::NotFound(_) | runyard_objects::Error::InvalidKey { .. }) => {
-            return Ok(false);
-        }
-        Err(other) => return Err(other.into()),
-    };
-    let failed = |error: io::Error| Error::Internal(format!("{}: {error}", to.display()));
-    let mut file = tokio::fs::File::create(to).await.map_err(failed)?;
-    while let Some(piece) = bytes.next().await {
-        file.write_all(&piece?).await.map_err(failed)?;
-    }
-    file.flush().await.map_err(failed)?;
-    Ok(true)
 }
 
 #[cfg(test)]
@@ -101,13 +66,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_files_and_objects_can_be_had() {
-        assert_eq!(place("file:///data/a%20b+c.png"), Some(Place::File("/data/a b+c.png".into())));
-        assert_eq!(place("file://localhost/a.png"), Some(Place::File("/a.png".into())));
-        assert_eq!(place("object://images/1.png"), Some(Place::Object("images/1.png".into())));
-        for elsewhere in ["https://host/a.png", "file://host/a.png", "file://a.png", "a.png"] {
-            assert_eq!(place(elsewhere), None, "{elsewhere}");
+    fn only_files_of_this_machine_can_be_had() {
+        assert_eq!(file("file:///data/a%20b+c.png"), Some("/data/a b+c.png".into()));
+        assert_eq!(file("file://localhost/a.png"), Some("/a.png".into()));
+        for elsewhere in
+            ["https://host/a.png", "file://host/a.png", "file://a.png", "a.png", "object://a.png"]
+        {
+            assert_eq!(file(elsewhere), None, "{elsewhere}");
         }
+    }
+
+    #[test]
+    fn no_file_of_the_data_folder_gets_into_an_archive_not_even_through_a_link() {
+        let place = tempfile::tempdir().unwrap();
+        let (data, to) = (place.path().join("data"), place.path().join("to"));
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(data.join("key"), "secret").unwrap();
+        std::fs::write(place.path().join("page"), "pixels").unwrap();
+        std::os::unix::fs::symlink(data.join("key"), place.path().join("link")).unwrap();
+        for from in
+            [data.join("key"), place.path().join("link"), place.path().join("data/../data/key"), data.clone()]
+        {
+            assert!(!copy(&from, Some(&data), &to).unwrap() && !to.exists(), "{}", from.display());
+        }
+        assert!(copy(&place.path().join("page"), Some(&data), &to).unwrap());
+        assert_eq!(std::fs::read(&to).unwrap(), b"pixels");
     }
 
     #[test]

@@ -100,10 +100,10 @@ both! {
         let (engine, admin) = (&yard.engine, &yard.admin);
         let file = yard.folder.path().join("a page.PNG");
         std::fs::write(&file, "pixels").unwrap();
-        let object = Box::pin(futures::stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from_static(b"more"))]));
-        engine.objects.put_stream("images/1.jpg", object, 100).await.unwrap();
+        let second = yard.folder.path().join("1.jpg");
+        std::fs::write(&second, "more").unwrap();
         let url = format!("file://{}", file.display().to_string().replace(' ', "%20"));
-        yard.on_images(vec![url, "object://images/1.jpg".into(), "https://host/x.png".into(), "file:///gone.png".into()]).await;
+        yard.on_images(vec![url, format!("file://{}", second.display()), "https://host/x.png".into(), "file:///gone.png".into()]).await;
         let id = yard.filled().await;
         let how = Split { shares: shares(&[("train", 0.8), ("dev", 0.1), ("test", 0.1)]), seed: 7, ..Split::default() };
         let whole = split(engine, admin, id, how.clone()).await.unwrap();
@@ -117,6 +117,15 @@ both! {
         let done = yard.state(id).await;
         assert_eq!((done.state, done.error.as_deref(), done.seed), (State::Complete, None, Some(7)));
         assert_eq!(done.archive.as_ref().unwrap().files, 2);
+        let backed_up = engine.db.read(|tx| {
+            let mut keys = Vec::new();
+            store::object::datasets(tx, |key, _| {
+                keys.push(key);
+                Ok::<_, store::Error>(())
+            })?;
+            Ok::<_, Error>(keys)
+        });
+        assert_eq!(backed_up.await.unwrap(), [done.archive.as_ref().unwrap().key.clone()], "a backup has the archive");
         let (_folder, names) = yard.unpacked(&done);
         let mut kinds: Vec<_> = names.iter().map(|name| name.rsplit('.').next().unwrap()).collect();
         kinds.sort_unstable();

@@ -99,13 +99,12 @@ pub(crate) fn desert(tx: &mut Tx, now: Millis) -> Result<()> {
     }
 }
 
-/// Deletes the sets of a run that is being deleted, and the loose files that it may have.
-pub(crate) fn delete_run(tx: &mut Tx, run: RunId, loose: bool, now: Millis) -> Result<()> {
+/// Deletes the sets of a run that is being deleted, and its loose files.
+pub(crate) fn delete_run(tx: &mut Tx, run: RunId, now: Millis) -> Result<()> {
     for (key, upload) in rows::uploads_of_run(tx, run)? {
         store::source::discard_upload(tx, &key, &upload, now)?;
     }
-    let had_sets = store::file_set::delete_run(tx, run)?;
-    if had_sets || loose {
+    if store::file_set::delete_run(tx, run)? {
         store::source::discard_objects(tx, &run_prefix(run), now, Some(expired(now)))?;
     }
     Ok(())

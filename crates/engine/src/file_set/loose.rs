@@ -1,6 +1,6 @@
 //! Loose files of a task: what clients of other systems upload one by one, saying neither what is in it nor when it has arrived.
-//! They are no artifacts, and no row knows them: they are what is stored below their run. Those of a worker run go with it; those
-//! of any other run, and what arrives later, are found by `gc`.
+//! They are no artifacts: what is stored below their run is what there is. Rows say what may be there, so that deletion and
+//! backups find it; what arrives later than its run's deletion is found by `gc`.
 
 use runyard_domain::{
     Millis, RunId,
@@ -12,7 +12,10 @@ use runyard_objects::{GetAs, PUT_MAX, Signed};
 use runyard_store as store;
 
 use super::{ADDRESS_S, create::run_prefix};
-use crate::{Actor, Engine, Error, Result, corpus, run::visible};
+use crate::{
+    Actor, Engine, Error, Result, corpus,
+    run::{lock_for, visible},
+};
 
 /// A loose file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +33,11 @@ fn prefix(run: RunId) -> String {
     format!("{}loose/", run_prefix(run))
 }
 
+/// Where a loose file is stored.
+pub(crate) fn key(run: RunId, path: &str) -> String {
+    format!("{}{path}", prefix(run))
+}
+
 /// Where to send a file of a run, in place of one that is there.
 ///
 /// # Errors
@@ -39,12 +47,18 @@ pub async fn begin(engine: &Engine, actor: &Actor, run: RunId, path: &str, size:
     let limit = u64::try_from(size).ok().filter(|size| *size <= PUT_MAX);
     let limit =
         limit.ok_or_else(|| Error::field("size", format!("{size} is not from 0 to {PUT_MAX} bytes")))?;
-    let actor = actor.clone();
-    let found = engine.db.read(move |tx| visible(&actor, run, store::run::get(tx, run)?)).await?;
-    if found.kind == Kind::External {
-        return Err(Error::conflict(format!("run {run} is executed elsewhere: nothing of it is kept here")));
-    }
-    Ok(engine.objects.presign_put_any(&format!("{}{path}", prefix(run)), limit, ADDRESS_S)?)
+    let (actor, noted) = (actor.clone(), path.to_owned());
+    engine
+        .db
+        .write(move |tx| {
+            if lock_for(tx, &actor, run)?.kind == Kind::External {
+                let message = format!("run {run} is executed elsewhere: nothing of it is kept here");
+                return Err(Error::conflict(message));
+            }
+            Ok(store::file_set::note_loose(tx, run, &noted, size)?)
+        })
+        .await?;
+    Ok(engine.objects.presign_put_any(&key(run, path), limit, ADDRESS_S)?)
 }
 
 /// Loose files of a run, by path. A job reads those of other runs of its project too.
@@ -69,7 +83,7 @@ pub async fn read(engine: &Engine, actor: &Actor, run: RunId, path: &str) -> Res
     if check_path(path).is_err() {
         return Ok(None);
     }
-    let key = format!("{}{path}", prefix(run));
+    let key = key(run, path);
     if engine.objects.size(&key).await?.is_none() {
         return Ok(None);
     }

@@ -29,7 +29,7 @@ pub async fn delete(engine: &Engine, actor: &Actor, id: RunId) -> Result<i64> {
                     store::source::discard_job(tx, &job.executor, job.id, now)?;
                 }
             }
-            file_set::delete_run(tx, id, run.kind == Kind::Worker, now)?;
+            file_set::delete_run(tx, id, now)?;
             store::job::delete_run(tx, id)?;
             store::token::delete_for_run(tx, id)?;
             store::worker_run::delete(tx, worker_run::of(id), now)?;

@@ -121,6 +121,27 @@ both! {
         assert_eq!(listed(&db, artifacts).await, ids(&[6]));
     }
 
+    async fn loose_files_are_known_by_run_and_path_until_their_run_is_deleted(db) {
+        let known = |db: Db| async move {
+            db.read(|tx| {
+                let mut found = Vec::new();
+                crate::object::loose(tx, |run, path, size| {
+                    found.push((run, path.to_owned(), size));
+                    Ok::<_, Error>(())
+                })?;
+                Ok::<_, Error>(found)
+            }).await.unwrap()
+        };
+        for (run, path, size) in [(1, "b", 1), (1, "a/c", 2), (2, "a", 3), (1, "b", 4)] {
+            db.write(move |tx| note_loose(tx, run_id(run), path, size)).await.unwrap();
+        }
+        let all = [(run_id(1), "a/c".to_owned(), 2), (run_id(1), "b".to_owned(), 4), (run_id(2), "a".to_owned(), 3)];
+        assert_eq!(known(db.clone()).await, all);
+        assert!(db.write(|tx| delete_run(tx, run_id(1))).await.unwrap());
+        assert!(!db.write(|tx| delete_run(tx, run_id(1))).await.unwrap());
+        assert_eq!(known(db.clone()).await, all[2..]);
+    }
+
     async fn retention_sees_the_complete_checkpoints_of_its_run_newest_first(db) {
         let done = |n| FileSet { status: Status::Complete, ..checkpoint(n) };
         let elsewhere = FileSet { run_id: run_id(2), ..done(4) };
