@@ -6,6 +6,7 @@ pub mod create;
 pub mod delete;
 pub mod loose;
 mod retain;
+pub mod take;
 #[cfg(test)]
 mod tests;
 pub mod upload;
@@ -22,6 +23,7 @@ pub use runyard_domain::{
 use runyard_objects::{GetAs, Signed};
 pub use runyard_store::file_set::{FileSet, Filter, file::File};
 use runyard_store::{self as store, Tx};
+pub use take::{LocalFile, take};
 pub use upload::{NewFile, NewPart, Upload, UploadPart, upload};
 
 use crate::{Actor, Engine, Error, Result, run::lock_for};

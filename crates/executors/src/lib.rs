@@ -121,6 +121,12 @@ pub trait Executor: Send + Sync {
     /// Deletes what the job left on the executor's disks; answers the bytes freed.
     async fn delete(&self, job: JobId) -> Result<i64, Error>;
 
+    /// A file of a job by its place below its `ml/`, to be read. `None`: it is on the disk of another machine, or is no regular
+    /// file, or a link on the way leads out of there.
+    async fn open(&self, _job: JobId, _place: &str) -> Option<std::fs::File> {
+        None
+    }
+
     /// What jobs left on the executor's disks. Nothing, when they are not the executor's to keep tidy.
     async fn kept(&self) -> Result<Vec<Kept>, Error> {
         Ok(Vec::new())

@@ -12,7 +12,7 @@ use std::{
 use nix::sys::signal::Signal;
 use runyard_domain::{
     JobId, Millis,
-    job::{Exit, Reason, StopOrder},
+    job::{Exit, Reason, StopOrder, folder as names},
     resources::{Demand, Resources},
 };
 use tokio::sync::Notify;
@@ -209,6 +209,11 @@ impl Executor for Local {
             Ok(bytes)
         })
         .await
+    }
+
+    async fn open(&self, job: JobId, place: &str) -> Option<std::fs::File> {
+        let (ml, place) = (self.shared.folder(job).join(names::ML), place.to_owned());
+        on_a_thread(move || folder::open_below(&ml, &place)).await
     }
 
     async fn kept(&self) -> Result<Vec<Kept>, Error> {

@@ -152,6 +152,19 @@ impl Objects {
         }
     }
 
+    /// Stores a file of this machine under `key`: copied while it is hashed, durable when this answers. `None`: it changed
+    /// meanwhile or could not be read, or the objects are not in a folder; then nothing is stored.
+    pub async fn put_file(&self, key: &str, file: std::fs::File) -> Result<Option<Put>, Error> {
+        check_key(key)?;
+        match &self.backend {
+            Backend::Folder(folder, _) => {
+                let (folder, key) = (Arc::clone(folder), key.to_owned());
+                blocking(move || write::copy(folder, &file, key)).await
+            }
+            Backend::S3(_) => Ok(None),
+        }
+    }
+
     /// Like [`Objects::put_stream`], under the name that the content gives: `{prefix}{hex SHA-256}{suffix}`, such
     /// as `sources/2c26...e7ae.tar.zst` with the prefix `sources/`.
     pub async fn put_stream_hashed<S, E>(

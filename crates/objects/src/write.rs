@@ -2,8 +2,8 @@
 
 use std::{
     fs::File,
-    io,
-    os::unix::fs::FileExt,
+    io::{self, Read as _},
+    os::unix::fs::{FileExt, MetadataExt as _},
     pin::pin,
     sync::{
         Arc,
@@ -21,6 +21,8 @@ use crate::{Checksum, Error, Put, SignedPut, Size, blocking, checksum::Hash, fol
 
 /// Chunks are gathered to about this size before they go to the disk.
 const BATCH_BYTES: usize = 1 << 20;
+/// A file is read in pieces of this size.
+const READ_BYTES: usize = 256 << 10;
 
 /// Bytes that are written to a file from an offset on, hashed meanwhile.
 pub(crate) struct Body {
@@ -57,6 +59,62 @@ where
     let folder = Arc::clone(folder);
     let open = move || Staged::create(folder, ChecksumKind::Sha256);
     fill(open, Staged::append, stream, limit, &Notify::new()).await
+}
+
+/// Makes a copy of the file the object, if the file is left alone meanwhile. The kernel copies while another thread hashes.
+pub(crate) fn copy(folder: Arc<Folder>, source: &File, key: String) -> Result<Option<Put>, Error> {
+    let Ok(before) = stamp(source) else { return Ok(None) };
+    let size = before.0;
+    let Staged { file, mut body } = Staged::create(folder, ChecksumKind::Sha256)?;
+    let hash = &mut body.hash;
+    let to = &body.file;
+    let copy = || {
+        let copied = io::copy(&mut source.take(size), &mut &*to)?;
+        to.sync_all().map(|()| copied)
+    };
+    let (hashed, copied) = if size <= BATCH_BYTES as u64 {
+        (hash_file(source, size, hash), copy())
+    } else {
+        std::thread::scope(|threads| {
+            let hashing = threads.spawn(move || hash_file(source, size, hash));
+            let copied = copy();
+            (hashing.join().unwrap_or_else(|broken| std::panic::resume_unwind(broken)), copied)
+        })
+    };
+    // Whoever cannot be read any more is not what it was, and no fault of ours.
+    if !hashed.is_ok_and(|hashed| hashed == size) || !stamp(source).is_ok_and(|now| now == before) {
+        return Ok(None);
+    }
+    if copied.map_err(|error| file.folder.fail("store", &key, error))? != size {
+        return Ok(None);
+    }
+    let put = Put { sha256: body.hash.finish().hex(), size, key };
+    publish(&file, &body.file, &put.key).map(|()| Some(put))
+}
+
+/// What changes with the bytes of a file.
+fn stamp(file: &File) -> io::Result<(u64, i64, i64)> {
+    let found = file.metadata()?;
+    Ok((found.len(), found.mtime(), found.mtime_nsec()))
+}
+
+/// Hashes the first `size` bytes; answers how many there were.
+fn hash_file(file: &File, size: u64, hash: &mut Hash) -> io::Result<u64> {
+    let mut buffer = vec![0; READ_BYTES];
+    let mut done = 0;
+    while done < size {
+        let wanted = READ_BYTES.min(usize::try_from(size - done).unwrap_or(READ_BYTES));
+        match file.read_at(&mut buffer[..wanted], done) {
+            Ok(0) => break,
+            Ok(read) => {
+                hash.update(&buffer[..read]);
+                done += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
 }
 
 /// The digest that a PUT is answered with: the one that is bound, or, as an S3 store would, MD5.

@@ -32,6 +32,27 @@ pub struct NewFile {
     /// only the last one smaller.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<NewPart>,
+    /// Of a file that the server may find on a disk of its own: where. Then nothing else is needed but path and size, and the
+    /// answer says whether it is `done`: the server has copied it. If not, announce it again without this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<LocalFile>,
+}
+
+/// Where a job has a file, and what tells it from any other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LocalFile {
+    /// Its place below the job's `ml/`, with `/`, without links.
+    pub place: String,
+    /// Number of its device.
+    pub device: u64,
+    /// Its inode.
+    pub inode: u64,
+    /// When it was changed last: seconds since 1970.
+    pub modified_s: i64,
+    /// Nanoseconds to be added to that.
+    #[schema(minimum = 0, maximum = 999_999_999)]
+    pub modified_ns: i64,
 }
 
 /// A part of a file to send.

@@ -104,7 +104,7 @@ pub async fn upload(
 }
 
 /// Writes down what is new; answers every file, and whether it was announced before.
-fn announce(tx: &mut Tx, set: &mut FileSet, files: &[File]) -> Result<Vec<(File, bool)>> {
+pub(super) fn announce(tx: &mut Tx, set: &mut FileSet, files: &[File]) -> Result<Vec<(File, bool)>> {
     if set.status == Status::Complete {
         let message = format!("{} {} is complete: its files do not change any more", set.kind.word(), set.id);
         return Err(Error::Conflict { code: "complete", message });
@@ -145,7 +145,9 @@ fn announce(tx: &mut Tx, set: &mut FileSet, files: &[File]) -> Result<Vec<(File,
 fn told_again(tx: &mut Tx, set: &FileSet, mut before: File, now: &File) -> Result<File> {
     let same =
         |before: &Option<String>, now: &Option<String>| now.is_none() || before.is_none() || now == before;
-    let same_parts = before.parts.len() == now.parts.len()
+    // What is stored as a whole has none, however large.
+    let whole = before.parts.is_empty() || now.parts.is_empty();
+    let same_parts = (whole || before.parts.len() == now.parts.len())
         && before
             .parts
             .iter()
@@ -168,7 +170,10 @@ fn told_again(tx: &mut Tx, set: &FileSet, mut before: File, now: &File) -> Resul
         rows::set_sha256(tx, set.id, &now.path, &now.sha256)?;
         before.sha256.clone_from(&now.sha256);
     }
-    let mut news = false;
+    let mut news = before.parts.is_empty() && !now.parts.is_empty();
+    if news {
+        before.parts.clone_from(&now.parts);
+    }
     for (part, now) in before.parts.iter_mut().zip(&now.parts) {
         if now.etag.is_some() && part.etag != now.etag {
             part.etag.clone_from(&now.etag);

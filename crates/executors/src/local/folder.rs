@@ -9,6 +9,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use runyard_domain::{
     Millis,
     job::{Exit, JobSpec, StopOrder, folder},
@@ -122,6 +123,16 @@ pub(crate) fn sight(job: &Path, now: Millis) -> io::Result<Sight> {
 pub(crate) fn exit(job: &Path) -> io::Result<Option<Exit>> {
     let text = read(&job.join(folder::EXIT))?;
     Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+}
+
+/// Opens a regular file below a folder that others write to: no link, and no `..`, leads out of it.
+pub(crate) fn open_below(root: &Path, place: &str) -> Option<File> {
+    let root = File::open(root).ok()?;
+    // O_NONBLOCK: what is no file (a pipe) must not hold the server.
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    let file = File::from(openat2(&root, place, OpenHow::new().flags(flags).resolve(resolve)).ok()?);
+    file.metadata().is_ok_and(|found| found.is_file()).then_some(file)
 }
 
 /// Deletes the folder and all in it; answers the bytes that the disk gets back. Links are deleted, never followed.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use runyard_objects::{Error, Objects};
 
-use crate::{NO_LIMIT, chunks, read};
+use crate::{NO_LIMIT, chunks, noise, read, sha256};
 
 const FOO: &str = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
 
@@ -30,6 +30,36 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+#[tokio::test]
+async fn a_file_of_this_machine_is_stored_as_it_is_or_not_at_all() {
+    let (folder, objects) = store();
+    let path = folder.path().join("weights");
+    for bytes in [Vec::new(), b"foo".to_vec(), noise(3 << 20, 1)] {
+        fs::write(&path, &bytes).unwrap();
+        let put = objects.put_file("runs/1/weights", fs::File::open(&path).unwrap()).await.unwrap().unwrap();
+        assert_eq!((put.size, put.sha256), (bytes.len() as u64, sha256(&bytes).hex()));
+        assert_eq!(read(&objects, "runs/1/weights").await, bytes);
+    }
+    let unreadable = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    assert_eq!(objects.put_file("runs/1/other", unreadable).await.unwrap(), None);
+    assert_eq!(objects.size("runs/1/other").await.unwrap(), None);
+    let growing = fs::OpenOptions::new().read(true).append(true).open(&path).unwrap();
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let writer = std::thread::spawn({
+        let (stop, mut file) = (stop.clone(), growing.try_clone().unwrap());
+        move || {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                io::Write::write_all(&mut file, b"more").unwrap();
+            }
+        }
+    });
+    let changed = objects.put_file("runs/1/other", growing).await.unwrap();
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    writer.join().unwrap();
+    assert_eq!(changed, None, "it was written to while it was read");
+    assert_eq!(files(&folder.path().join("objects")).len(), 1, "nothing is left of what was not stored");
 }
 
 #[tokio::test]

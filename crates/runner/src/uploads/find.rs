@@ -30,9 +30,10 @@ pub(super) struct Beyond {
 /// What tells whether a file is still the one that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
-    file: (u64, u64),
+    /// Device and inode.
+    pub(super) file: (u64, u64),
     pub(super) size: u64,
-    modified: (i64, i64),
+    pub(super) modified: (i64, i64),
 }
 
 /// The files that a record's path means. One file is a set of one.

@@ -61,6 +61,11 @@ impl<'a> Patience<'a> {
         Self { brief: true, said: true, ..Self::new(job, title) }
     }
 
+    /// Whose upload it is.
+    pub(super) fn job(&self) -> &'a Job {
+        self.job
+    }
+
     /// Whoever is asked: the server as it is reached now.
     pub(super) fn client(&self) -> Client {
         self.job.server.client().api()

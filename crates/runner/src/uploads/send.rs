@@ -1,7 +1,15 @@
 //! Sends the files of one checkpoint or artifact: read and hashed on threads, announced in batches, sent where the server
 //! says, verified by it. Memory stays flat: a batch of names and digests, and a few small buffers, are all there is.
 
-use std::{collections::BTreeMap, fs::File, io, num::NonZero, sync::Arc, thread};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs::File,
+    io,
+    num::NonZero,
+    path::Path,
+    sync::Arc,
+    thread,
+};
 
 use runyard_archive::{
     digest::{self, in_parallel, sha256},
@@ -12,7 +20,7 @@ use runyard_domain::{
     ChecksumKind,
     checkpoint::{Kind, part_size, parts},
 };
-use runyard_wire::file::{NewFile, NewPart, SentFile, SignedUrl, Upload};
+use runyard_wire::file::{LocalFile, NewFile, NewPart, SentFile, SignedUrl, Upload};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::{
@@ -62,8 +70,9 @@ impl<'a> Sending<'a> {
     pub(super) async fn send(mut self, files: Vec<Found>) -> Result<(), Stop> {
         let files: Arc<[Found]> = files.into();
         let checksum = self.server.insist(async |client| client.object_checksum().await).await?;
-        for _ in 0..ROUNDS {
-            self.send_all(&files, checksum).await?;
+        for round in 0..ROUNDS {
+            let untaken = if round == 0 { self.let_take(&files, checksum).await? } else { files.clone() };
+            self.send_all(&untaken, checksum).await?;
             if self.complete().await? {
                 return Ok(());
             }
@@ -91,6 +100,29 @@ impl<'a> Sending<'a> {
                 Err(error) => self.server.meet(&error).await?,
             }
         }
+    }
+
+    /// Lets the server take what it can from a disk that it shares with the job; answers the other files.
+    async fn let_take(&mut self, files: &Arc<[Found]>, checksum: ChecksumKind) -> Result<Arc<[Found]>, Stop> {
+        let job = self.server.job();
+        // Only objects in a folder are bound by SHA-256.
+        if job.spec.server_file.is_none() || checksum != ChecksumKind::Sha256 {
+            return Ok(files.clone());
+        }
+        let Ok(ml) = job.folder.ml().canonicalize() else { return Ok(files.clone()) };
+        let (mut untaken, mut start) = (Vec::new(), 0);
+        while start < files.len() {
+            let (all, root) = (files.clone(), ml.clone());
+            let (batch, end) = blocking(move || local(&all, start, &root)).await.map_err(Stop::GivenUp)?;
+            let (kind, id) = (self.kind, self.id.as_str());
+            let announce = async |client: Client| client.announce_files(kind, id, batch.clone()).await;
+            let answers = self.server.insist(announce).await?;
+            let taken: HashSet<String> =
+                answers.into_iter().filter(|one| one.done).map(|one| one.path).collect();
+            untaken.extend(files[start..end].iter().filter(|one| !taken.contains(&one.path)).cloned());
+            start = end;
+        }
+        Ok(untaken.into())
     }
 
     /// Hashes a batch while the one before it is on its way.
@@ -196,6 +228,34 @@ fn hash(files: &Arc<[Found]>, start: usize, checksum: ChecksumKind) -> Batch {
         let hashed: Vec<Hashed> = hashed.into_iter().collect::<Result<_, _>>()?;
         Ok((!hashed.is_empty()).then_some((hashed, at)))
     })
+}
+
+/// Where the next files from `start` on are, and where the batch after them starts.
+fn local(files: &[Found], start: usize, ml: &Path) -> Result<(Vec<NewFile>, usize), String> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    for found in &files[start..] {
+        if batch.len() == BATCH_FILES || bytes >= BATCH_BYTES {
+            break;
+        }
+        let (_, stamp) = find::open(found)?;
+        bytes += stamp.size;
+        let place = found.real.strip_prefix(ml).ok().and_then(Path::to_str).unwrap_or_default();
+        let local = LocalFile {
+            place: place.to_owned(),
+            device: stamp.file.0,
+            inode: stamp.file.1,
+            modified_s: stamp.modified.0,
+            modified_ns: stamp.modified.1,
+        };
+        batch.push(NewFile {
+            path: found.path.clone(),
+            size: stamp.size.cast_signed(),
+            local: Some(local),
+            ..NewFile::default()
+        });
+    }
+    let end = start + batch.len();
+    Ok((batch, end))
 }
 
 /// A few: the program wants its cores.

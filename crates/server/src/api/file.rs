@@ -11,7 +11,7 @@ use runyard_domain::{FieldErrors, FileSetId, checkpoint::Kind};
 use runyard_engine::{self as engine, Actor, file_set::FileSet};
 use runyard_wire::{
     Data,
-    file::{AbandonFiles, CompleteFiles, File, Part, PostFiles, SignedUrl, Upload},
+    file::{AbandonFiles, CompleteFiles, File, NewFile, Part, PostFiles, SignedUrl, Upload},
     run::Deleted,
 };
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,16 @@ pub(super) async fn announce(
     id: FileSetId,
     body: PostFiles,
 ) -> Answer<Vec<Upload>> {
-    let files = body.files.into_iter().map(|file| engine::file_set::NewFile {
+    let (local, files): (Vec<NewFile>, Vec<NewFile>) =
+        body.files.into_iter().partition(|file| file.local.is_some());
+    if !local.is_empty() {
+        if files.is_empty() {
+            return take(app, actor, kind, id, local).await;
+        }
+        let message = "name `local` for all files, or for none";
+        return Err(FieldErrors::one("files", message).into());
+    }
+    let files = files.into_iter().map(|file| engine::file_set::NewFile {
         path: file.path,
         size: file.size,
         md5: file.md5,
@@ -105,6 +114,34 @@ pub(super) async fn announce(
         move |engine| async move { engine::file_set::upload(&engine, &actor, kind, id, files).await };
     let uploads = app.command(announce).await?;
     data(uploads.into_iter().map(|upload| wire(app, upload)).collect())
+}
+
+async fn take(
+    app: &App,
+    actor: Actor,
+    kind: Kind,
+    id: FileSetId,
+    files: Vec<NewFile>,
+) -> Answer<Vec<Upload>> {
+    let paths: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
+    let files = files.into_iter().filter_map(|NewFile { path, size, local, .. }| {
+        let local = local?;
+        Some(engine::file_set::LocalFile {
+            path,
+            size,
+            place: local.place,
+            file: (local.device, local.inode),
+            modified: (local.modified_s, local.modified_ns),
+        })
+    });
+    let files = files.collect();
+    let take = move |engine| async move { engine::file_set::take(&engine, &actor, kind, id, files).await };
+    let taken = app.command(take).await?;
+    let answer = |path: String| {
+        let done = taken.contains(&path);
+        Upload { path, done, put: None, upload_id: None, parts: Vec::new() }
+    };
+    data(paths.into_iter().map(answer).collect())
 }
 
 pub(super) async fn complete(

@@ -135,6 +135,10 @@ impl Set {
 
     fn announce(&mut self, id: &str, file: NewFile) -> Upload {
         let path = file.path.clone();
+        if file.local.is_some() {
+            // As a server on another machine would.
+            return Upload { path, done: false, put: None, upload_id: None, parts: Vec::new() };
+        }
         let again = self.announced.insert(path.clone(), file.clone()).is_some();
         let put = |part: i64, size: i64| SignedUrl {
             url: format!("/objects/{id}/{part}/{path}"),
