@@ -4,7 +4,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use runyard_domain::ElementId;
 use runyard_engine as engine;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{
     page::{self, Numbered},
@@ -24,15 +24,6 @@ pub(super) struct Embedding {
     value: Vec<f64>,
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Asked {
-    #[param(nullable = false)]
-    page: Option<i64>,
-    #[param(nullable = false)]
-    page_size: Option<i64>,
-}
-
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ArkindexNewEmbedding)]
 pub(super) struct New {}
@@ -42,7 +33,7 @@ pub(super) async fn list(
     Caller(actor): Caller,
     site: Site,
     Id(element): Id<ElementId>,
-    Lenient(asked): Lenient<Asked>,
+    Lenient(asked): Lenient<page::Asked>,
 ) -> Result<Json<Numbered<Embedding>>, Problem> {
     engine::element::get(&app.engine, &actor, element).await?;
     let window = page::window(asked.page, asked.page_size);

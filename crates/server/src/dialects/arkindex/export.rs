@@ -9,7 +9,7 @@ use axum::{
 use runyard_domain::CorpusId;
 use runyard_engine as engine;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{
     page::{self, Numbered},
@@ -35,15 +35,6 @@ pub(super) struct Export {
     updated: String,
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Asked {
-    #[param(nullable = false)]
-    page: Option<i64>,
-    #[param(nullable = false)]
-    page_size: Option<i64>,
-}
-
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ArkindexNewExport)]
 pub(super) struct New {}
@@ -53,7 +44,7 @@ pub(super) async fn list(
     Caller(actor): Caller,
     site: Site,
     Id(corpus): Id<CorpusId>,
-    Lenient(asked): Lenient<Asked>,
+    Lenient(asked): Lenient<page::Asked>,
 ) -> Result<Json<Numbered<Export>>, Problem> {
     engine::corpus::get(&app.engine, &actor, corpus).await?;
     let window = page::window(asked.page, asked.page_size);

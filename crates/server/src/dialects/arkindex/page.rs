@@ -2,7 +2,8 @@
 //! number says so: a client that misses any of them stops early without a word.
 
 use axum::http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
 
 use super::site::Site;
 use crate::error::Problem;
@@ -33,6 +34,16 @@ pub(super) struct Cursor<T> {
     next: Option<String>,
     previous: Option<String>,
     results: Vec<T>,
+}
+
+/// Which page, where nothing else is asked.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Asked {
+    #[param(nullable = false)]
+    pub(super) page: Option<i64>,
+    #[param(nullable = false)]
+    pub(super) page_size: Option<i64>,
 }
 
 /// Which part of a list.

@@ -59,15 +59,6 @@ pub(super) struct Asked {
     page_size: Option<i64>,
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Paged {
-    #[param(nullable = false)]
-    page: Option<i64>,
-    #[param(nullable = false)]
-    page_size: Option<i64>,
-}
-
 pub(super) async fn elements(
     State(app): State<App>,
     Caller(actor): Caller,
@@ -136,7 +127,7 @@ pub(super) async fn sets(
     Caller(actor): Caller,
     site: Site,
     Id(id): Id<WorkerRunId>,
-    Lenient(asked): Lenient<Paged>,
+    Lenient(asked): Lenient<page::Asked>,
 ) -> Result<Json<Numbered<ProcessSet>>, Problem> {
     let run = engine::worker_run::get(&app.engine, &actor, id).await?;
     let mut sets = Vec::with_capacity(run.selection.sets.len());
