@@ -1,9 +1,11 @@
 //! Elements from outside: imported from lines, images and tables, listed, shown, deleted; imported from Arkindex; and every file
 //! that is refused.
 
-use std::{fmt::Write as _, fs, path::PathBuf, process::Command};
+use std::{
+    fmt::Write as _, fs, io::Write as _, net::TcpStream, path::PathBuf, process::Command, time::Duration,
+};
 
-use runyard_tests::Server;
+use runyard_tests::{Server, wait_until};
 use serde_json::{Value, json};
 
 /// A file below the server's home.
@@ -238,4 +240,22 @@ fn a_description_becomes_a_corpus_with_its_ids_and_a_repeat_completes_it() {
     let refused = server.cli(&["arkindex", "import", path.to_str().unwrap(), "--corpus", "others"]);
     refused.refused(2, &["elements.1.id", &id(5, 1), "nothing was written"]);
     assert_eq!(server.get("/corpora").as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_a_killed_server_held_of_an_export_is_gone_when_it_starts_again() {
+    let mut server = Server::start();
+    let exports = server.data().join("cache/exports");
+    let held = || fs::read_dir(&exports).map_or(0, Iterator::count);
+    let mut sender = TcpStream::connect(server.url().strip_prefix("http://").unwrap()).unwrap();
+    let head = format!(
+        "POST /api/v2/arkindex/import?name=books HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-length: 99999\r\n\r\nSQLite",
+        server.token()
+    );
+    sender.write_all(head.as_bytes()).unwrap();
+    wait_until("the export is being kept", Duration::from_secs(20), || held() == 1);
+    server.kill();
+    assert_eq!(held(), 1);
+    server.restart();
+    assert_eq!(held(), 0);
 }

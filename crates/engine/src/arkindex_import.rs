@@ -17,6 +17,8 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::{Actor, Engine, Error, Result, corpus, project};
 
+/// Where exports are kept while they are read, below the cache. What a killed server leaves there, the next one deletes.
+pub(crate) const FOLDER: &str = "exports";
 /// Most bytes of an export.
 pub const MAX_BYTES: u64 = 64 << 30;
 /// Wrong rows that are named.
@@ -55,10 +57,9 @@ pub async fn import<E: std::fmt::Display>(
             Ok::<_, Error>(project.id)
         })
         .await?;
-    let cache = &engine.options.cache_dir;
-    // Nothing may have been there to keep before; what a killed server leaves in it is only a copy.
-    let made = std::fs::create_dir_all(cache);
-    let folder = made.and_then(|()| tempfile::Builder::new().prefix("arkindex-").tempdir_in(cache));
+    let exports = engine.options.cache_dir.join(FOLDER);
+    let made = std::fs::create_dir_all(&exports);
+    let folder = made.and_then(|()| tempfile::tempdir_in(&exports));
     let folder = folder.map_err(|error| Error::Internal(format!("a folder for the export: {error}")))?;
     let path = folder.path().join("export.sqlite");
     spool(&path, bytes).await?;

@@ -12,7 +12,8 @@ use runyard_objects::{Credentials, FolderSigning, Location, Objects};
 use runyard_store::{self as store, Db, project::Project};
 
 use crate::{
-    Clock, Engine, Error, Options, Parts, Result, Signals, SystemClock, garbage, idempotent::hex, project,
+    Clock, Engine, Error, Options, Parts, Result, Signals, SystemClock, arkindex_import, garbage,
+    idempotent::hex, project,
 };
 
 /// Where everything is.
@@ -48,6 +49,8 @@ pub async fn open(options: OpenOptions) -> Result<Engine> {
     let db = tokio::task::spawn_blocking(move || open_database(&opening)).await;
     let db = db.map_err(|error| Error::Internal(format!("opening the database: {error}")))??;
     let key = key(&options.data, clock.as_ref())?;
+    // Whoever was reading one is dead.
+    let _ = std::fs::remove_dir_all(options.data.join("cache").join(arkindex_import::FOLDER));
     let executor = Local::new(LocalOptions {
         jobs: options.data.join("jobs"),
         cache: options.data.join("cache"),

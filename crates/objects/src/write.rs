@@ -14,6 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use runyard_domain::ChecksumKind;
 use tokio::sync::Notify;
 
@@ -23,6 +24,8 @@ use crate::{Checksum, Error, Put, SignedPut, Size, blocking, checksum::Hash, fol
 const BATCH_BYTES: usize = 1 << 20;
 /// A file is read in pieces of this size.
 const READ_BYTES: usize = 256 << 10;
+/// A file is copied in pieces of this size.
+const COPY_BYTES: u64 = 32 << 20;
 
 /// Bytes that are written to a file from an offset on, hashed meanwhile.
 pub(crate) struct Body {
@@ -69,8 +72,18 @@ pub(crate) fn copy(folder: Arc<Folder>, source: &File, key: String) -> Result<Op
     let hash = &mut body.hash;
     let to = &body.file;
     let copy = || {
-        let copied = io::copy(&mut source.take(size), &mut &*to)?;
-        to.sync_all().map(|()| copied)
+        let mut done = 0;
+        while done < size {
+            let copied = io::copy(&mut source.take(COPY_BYTES.min(size - done)), &mut &*to)?;
+            if copied == 0 {
+                break;
+            }
+            // The disk begins to write while the rest is copied. Advice that is not taken costs time only.
+            let (from, length) = (done.cast_signed(), copied.cast_signed());
+            let _ = posix_fadvise(to, from, length, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+            done += copied;
+        }
+        to.sync_all().map(|()| done)
     };
     let (hashed, copied) = if size <= BATCH_BYTES as u64 {
         (hash_file(source, size, hash), copy())
