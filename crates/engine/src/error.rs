@@ -109,10 +109,19 @@ impl From<runyard_store::Error> for Error {
     }
 }
 
+/// What is said when the disk of the objects is full.
+pub const NO_SPACE: &str =
+    "the server has no space left: delete what is not needed, or ask its operator for more";
+
 impl From<runyard_objects::Error> for Error {
     fn from(error: runyard_objects::Error) -> Self {
         match error {
             runyard_objects::Error::TooLarge { .. } => Self::TooLarge(error.to_string()),
+            // Where the objects are is for the operator.
+            runyard_objects::Error::NoSpace(place) => {
+                tracing::warn!("no space is left in {}", place.display());
+                Self::Busy(NO_SPACE.to_owned())
+            }
             temporary if temporary.is_temporary() => Self::Busy(temporary.to_string()),
             runyard_objects::Error::NoUpload { .. } => {
                 Self::Conflict { code: "no_upload", message: error.to_string() }

@@ -6,7 +6,9 @@ mod orphan;
 #[cfg(test)]
 mod tests;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use std::time::Duration;
+
+use futures::{FutureExt as _, StreamExt, TryStreamExt, stream};
 use runyard_domain::{JobId, WorkerRunId};
 use runyard_store::{self as store, Tx};
 
@@ -17,6 +19,10 @@ const UNUSED_SOURCE_MS: i64 = 24 * 3600 * 1000;
 
 /// Activities that are deleted in one transaction.
 const ACTIVITIES_AT_ONCE: i64 = 5_000;
+
+/// How soon it is tried again to free what could not be freed, at first and later.
+const AGAIN_MIN: Duration = Duration::from_millis(200);
+const AGAIN_MAX: Duration = Duration::from_mins(1);
 
 /// Objects that are deleted at once.
 const AT_ONCE: usize = 16;
@@ -39,7 +45,7 @@ impl Freed {
     }
 }
 
-/// Frees everything that was discarded and is due; answers the bytes freed. What cannot be freed now is tried again next time.
+/// Frees everything that was discarded and is due; answers the bytes freed. What cannot be freed now is tried again soon.
 pub async fn collect(engine: &Engine) -> Result<i64> {
     Ok(collect_all(engine).await?.bytes)
 }
@@ -61,11 +67,29 @@ async fn collect_all(engine: &Engine) -> Result<Freed> {
                 Err(error) => {
                     tracing::warn!(kind = garbage.kind, key = garbage.key, "could not free garbage: {error}");
                     left = true;
+                    engine.signals.leave_garbage();
                 }
             }
         }
         if left {
             return Ok(freed);
+        }
+    }
+}
+
+/// Tries again, for ever, to free what could not be freed: very soon at first, because most of it belongs to a runner that is
+/// about to leave.
+pub(crate) async fn collect_again(engine: Engine) {
+    loop {
+        engine.signals.garbage_left().await;
+        let mut pause = AGAIN_MIN;
+        loop {
+            tokio::time::sleep(pause).await;
+            let collected = collect(&engine).await;
+            if collected.is_ok() && engine.signals.garbage_left().now_or_never().is_none() {
+                break;
+            }
+            pause = (pause * 2).min(AGAIN_MAX);
         }
     }
 }

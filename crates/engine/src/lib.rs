@@ -40,7 +40,7 @@ use runyard_objects::Objects;
 use runyard_store::Db;
 
 pub use clock::{Clock, SystemClock};
-pub use error::Error;
+pub use error::{Error, NO_SPACE};
 pub use open::{OpenOptions, open};
 pub use schema::Schema;
 pub use signal::Signals;

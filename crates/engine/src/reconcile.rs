@@ -55,6 +55,7 @@ pub async fn run(engine: Engine, shutdown: impl Future<Output = ()> + Send) {
     let mut controller = Controller::new(engine.clone());
     let mut shutdown = std::pin::pin!(shutdown);
     let sweeper = tokio::spawn(sweep(engine.clone()));
+    let collector = tokio::spawn(garbage::collect_again(engine.clone()));
     let builder = tokio::spawn(dataset::build::run(engine.clone()));
     loop {
         if let Err(error) = controller.tick().await {
@@ -70,6 +71,7 @@ pub async fn run(engine: Engine, shutdown: impl Future<Output = ()> + Send) {
         }
     }
     sweeper.abort();
+    collector.abort();
     builder.abort();
 }
 

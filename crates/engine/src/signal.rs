@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 pub struct Signals {
     controller: Arc<Notify>,
     builder: Arc<Notify>,
+    garbage: Arc<Notify>,
     due: Arc<Mutex<BTreeSet<RunId>>>,
     runs: Arc<Mutex<HashMap<RunId, watch::Sender<u64>>>>,
 }
@@ -50,6 +51,16 @@ impl Signals {
     /// Becomes ready when a dataset is to be built.
     pub(crate) async fn built(&self) {
         self.builder.notified().await;
+    }
+
+    /// Something that was discarded could not be freed.
+    pub(crate) fn leave_garbage(&self) {
+        self.garbage.notify_one();
+    }
+
+    /// Becomes ready when something could not be freed.
+    pub(crate) async fn garbage_left(&self) {
+        self.garbage.notified().await;
     }
 
     /// The runs that the controller has a next step with, taken.

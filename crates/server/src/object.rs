@@ -178,9 +178,7 @@ fn refusal(error: Error) -> Problem {
         Error::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
         Error::Superseded => (StatusCode::CONFLICT, "superseded"),
         Error::NoSpace(_) => {
-            let message =
-                "the server has no space left: delete what is not needed, or ask its operator for more";
-            return Problem::new(StatusCode::INSUFFICIENT_STORAGE, "no_space", message);
+            return Problem::new(StatusCode::INSUFFICIENT_STORAGE, "no_space", runyard_engine::NO_SPACE);
         }
         Error::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         _ => return Problem::fault(message),

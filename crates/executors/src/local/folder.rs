@@ -230,3 +230,42 @@ fn write_staged(job: &Path, bytes: &[u8], durable: bool) -> io::Result<PathBuf> 
 fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jobs_file_is_opened_only_below_its_folder_whatever_links_it_makes() {
+        let place = tempfile::tempdir().unwrap();
+        let ml = place.path().join("ml");
+        fs::create_dir_all(ml.join("output/deep")).unwrap();
+        fs::write(ml.join("output/deep/weights"), "bytes").unwrap();
+        fs::write(place.path().join("spec.json"), "secret").unwrap();
+        let link =
+            |to: &str, name: &str| std::os::unix::fs::symlink(to, ml.join("output").join(name)).unwrap();
+        link("deep/weights", "inside");
+        link("../../spec.json", "outside");
+        link(place.path().join("spec.json").to_str().unwrap(), "absolute");
+        link("..", "up");
+        nix::unistd::mkfifo(&ml.join("output/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for there in ["output/deep/weights", "output/inside", "output/up/output/inside"] {
+            assert!(open_below(&ml, there).is_some(), "{there}");
+        }
+        let absolute = ml.join("output/deep/weights");
+        let beyond = [
+            "output/outside",
+            "output/absolute",
+            "../spec.json",
+            "output/up/../spec.json",
+            "output",
+            "output/pipe",
+            "output/none",
+            "",
+            absolute.to_str().unwrap(),
+        ];
+        for beyond in beyond {
+            assert!(open_below(&ml, beyond).is_none(), "{beyond}");
+        }
+    }
+}
