@@ -7,7 +7,12 @@ use std::{
 
 use bytes::Bytes;
 use futures::stream;
-use runyard_domain::{Millis, token::Scope};
+use runyard_domain::{
+    JobId, Millis,
+    resources::{Demand, Resources},
+    token::Scope,
+};
+use runyard_executors::{self as executors, Capacity, Executor, Job, Observation};
 
 use super::*;
 use crate::{Actor, tests::Stopped};
@@ -96,4 +101,74 @@ async fn sources_that_nothing_refers_to_go_after_a_day() {
         let freed = gc::run(&engine, &admin(), wanted).await.unwrap();
         assert_eq!(of(&freed, gc::Kind::Sources), Freed { count: 1, bytes: 5 });
     }
+}
+
+/// A job whose runner is about to leave, but has not left.
+struct Leaving(std::sync::atomic::AtomicUsize);
+
+#[async_trait::async_trait]
+impl Executor for Leaving {
+    fn name(&self) -> &'static str {
+        "local"
+    }
+
+    fn check(&self, _: &Demand, _: &Resources) -> std::result::Result<(), String> {
+        Ok(())
+    }
+
+    fn capacity(&self) -> Capacity {
+        Capacity::default()
+    }
+
+    async fn submit(&self, _: &Job) -> std::result::Result<(), executors::Error> {
+        Ok(())
+    }
+
+    async fn poll(&self, jobs: &[Arc<Job>], _: Millis) -> Vec<Observation> {
+        jobs.iter().map(|_| Observation::Absent).collect()
+    }
+
+    async fn terminate(&self, _: &Job, _: Millis) -> std::result::Result<bool, executors::Error> {
+        Ok(false)
+    }
+
+    async fn kill(&self, _: &Job) -> std::result::Result<(), executors::Error> {
+        Ok(())
+    }
+
+    async fn release(&self, _: JobId) -> std::result::Result<(), executors::Error> {
+        Ok(())
+    }
+
+    async fn delete(&self, _: JobId) -> std::result::Result<i64, executors::Error> {
+        match self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            0 | 1 => Err(executors::Error::Unavailable("it still has a runner".to_owned())),
+            _ => Ok(7),
+        }
+    }
+
+    async fn changed(&self) {}
+}
+
+#[tokio::test]
+async fn what_a_runner_still_holds_is_freed_soon_after_it_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut engine = crate::tests::engine(Arc::default(), folder.path());
+    let executor = Arc::new(Leaving(0.into()));
+    Arc::get_mut(&mut engine.0).unwrap().executors.push(executor.clone());
+    let again = tokio::spawn(collect_again(engine.clone()));
+    let job = JobId::new(Millis(1), [1; 10]);
+    let discard = move |tx: &mut Tx| Ok::<_, Error>(store::source::discard_job(tx, "local", job, Millis(0))?);
+    engine.db.write(discard).await.unwrap();
+    assert_eq!(collect(&engine).await.unwrap(), 0, "it has a runner");
+    let began = tokio::time::Instant::now();
+    let left = async || {
+        engine.db.read(|tx| Ok::<_, Error>(store::source::garbage(tx, Millis(1), 9)?)).await.unwrap()
+    };
+    while !left().await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert!(began.elapsed() < Duration::from_mins(1), "it is not tried again");
+    }
+    assert_eq!(executor.0.load(std::sync::atomic::Ordering::Relaxed), 3);
+    again.abort();
 }
