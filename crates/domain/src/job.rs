@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     id::{JobId, ProjectId, RunId, WorkerRunId},
+    metric::definition::Definition,
     resources::Resources,
     time::Millis,
     worker_run::WorkerType,
@@ -78,6 +79,9 @@ pub struct JobSpec {
     pub token: String,
     /// The program and its arguments.
     pub command: Vec<String>,
+    /// Of a job in a container: what identifies its image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// Hex SHA-256 of the packed source (tar.zst), unpacked to `usercode/`; the program starts there.
     #[serde(default)]
     pub source: Option<String>,
@@ -89,8 +93,11 @@ pub struct JobSpec {
     pub requirements: Vec<String>,
     /// The run's config: `input/config/hyperparameters.json` and `$RUNYARD_CONFIG`.
     pub config: serde_json::Value,
-    /// Limits to enforce.
+    /// Limits to enforce, for each instance.
     pub resources: Resources,
+    /// Processes of the program that start together.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub instances: i64,
     /// The GPUs given to this job, as `CUDA_VISIBLE_DEVICES` takes them.
     #[serde(default)]
     pub gpus: Vec<String>,
@@ -101,9 +108,27 @@ pub struct JobSpec {
     pub grace_ms: i64,
     /// Folder for what is shared between jobs (virtual environments).
     pub cache_dir: String,
+    /// Metrics that the runner reads from the output.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metric_definitions: Vec<Definition>,
     /// Of a job that works through elements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<WorkerJob>,
+    /// The input channels with their addresses; what is behind them, the server says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, String>,
+    /// The output channels with their addresses; `None`: the artifact `output/<channel>` of the run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, Option<String>>,
+}
+
+fn one() -> i64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_one(count: &i64) -> bool {
+    *count == 1
 }
 
 /// What a job that works through elements is told.
@@ -150,6 +175,10 @@ pub enum Reason {
     LaunchFailed,
     /// The runner was killed, or the machine restarted; the program was ended with it.
     RunnerKilled,
+    /// The container's image is not there, and cannot be fetched.
+    ImageMissing,
+    /// The disk is full: image or container had no room.
+    NoSpace,
     /// Stopped before the program was launched.
     NeverStarted,
     /// The back end ended the job for a reason of its own (evicted, node lost); the message says which.
@@ -168,6 +197,8 @@ impl Reason {
             | Self::StagingFailed
             | Self::RequirementsFailed
             | Self::LaunchFailed
+            | Self::ImageMissing
+            | Self::NoSpace
             | Self::NeverStarted => None,
         }
     }

@@ -1,10 +1,12 @@
 //! Runs: one verb per file; reading them and what people write on them is here.
 
 pub mod delete;
+mod instances;
 pub mod restart;
 pub mod stop;
 pub mod submit;
 mod transition;
+mod warn;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +24,8 @@ use runyard_store::{self as store, Tx};
 pub use stop::stop;
 pub use submit::{NewRun, submit};
 pub(crate) use transition::{advance, announce, transition};
+pub use warn::warn_of;
+pub(crate) use warn::warn;
 
 use crate::{Actor, Engine, Error, Result};
 

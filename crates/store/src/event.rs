@@ -44,7 +44,9 @@ pub fn restart(tx: &mut Tx, run: RunId, epoch: i64) -> Result<Option<i64>, Error
         return Ok(Some(0));
     }
     let row = tx.query_opt(
+        // A warning has the status that it found.
         "SELECT sequence FROM events WHERE run_id = $1 AND status = 'run_restart_requested'
+            AND details NOT LIKE '{\"warning\":%'
           ORDER BY sequence LIMIT 1 OFFSET $2",
         params![run, epoch - 2],
     )?;

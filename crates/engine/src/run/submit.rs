@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use runyard_domain::{
-    BlueprintId, FieldErrors, RunId, blueprint as rules,
+    BlueprintId, FieldErrors, RunId, blueprint as rules, channel,
+    instance_type::InstanceType,
     job::RetryOn,
     resources::Resources,
-    run::{Effect, Entry, Kind, Life, Retries, Run, Spec},
+    metric::definition,
+    run::{Effect, Entry, Kind, Life, Retries, Run, Spec, recorded},
 };
 use runyard_store::{self as store, Tx, blueprint::Blueprint};
 use serde_json::{Map, Value, json};
 
-use super::transition::announce;
+use super::{instances, transition::announce, warn};
 use crate::{Actor, Engine, Error, Result, blueprint, idempotent, project, worker_run};
 
 /// Longest time limit, in seconds: a year.
@@ -69,11 +71,12 @@ pub async fn submit(
     let id = engine.id(RunId::new);
     let default_executor = engine.executors.first().map_or("local", |executor| executor.name()).to_owned();
     let known: Vec<&'static str> = engine.executors.iter().map(|executor| executor.name()).collect();
+    let types = engine.options.instance_types.clone();
     let (actor, driver) = (actor.clone(), engine.options.server_id.clone());
     let (run, created) = engine
         .db
         .write(move |tx| {
-            let mut errors = check(&new, &known);
+            let mut errors = check(&new, &known, &types);
             let project_name = new.project.as_deref().unwrap_or(project::DEFAULT);
             let project = match project::resolve(tx, &actor, project_name) {
                 Ok(project) if actor.scope.covers_project(project.id) => Some(project),
@@ -103,9 +106,9 @@ pub async fn submit(
                 left: spec.retries.unwrap_or(0),
                 on: spec.retry_on.clone().unwrap_or(vec![RetryOn::Failed, RetryOn::Oom, RetryOn::Lost]),
             };
-            let resources = new.resources.clone();
-            let resources = resources.or(blueprint.as_ref().and_then(|it| it.resources.clone()));
-            let run = Run {
+            let base = blueprint.as_ref().and_then(|it| it.resources.as_ref());
+            let resources = instances::resources(&new, base, &types);
+            let mut run = Run {
                 id,
                 project_id: project.id,
                 user_id: actor.name.clone(),
@@ -116,9 +119,9 @@ pub async fn submit(
                 blueprint_id: blueprint.as_ref().map(|blueprint| blueprint.id),
                 task_type: new.task_type.clone(),
                 config,
-                resources: resources.unwrap_or_default(),
+                resources,
                 spec,
-                executor: new.executor.clone().unwrap_or_else(|| default_executor.clone()),
+                executor: instances::executor(&new, &types).unwrap_or_else(|| default_executor.clone()),
                 priority: new.priority.unwrap_or(0),
                 labels: new.labels.clone(),
                 notes: new.notes.clone(),
@@ -132,6 +135,9 @@ pub async fn submit(
             store::run::insert(tx, &run, &driver)?;
             let details = json!({"by": actor.name}).as_object().cloned().unwrap_or_default();
             store::event::append(tx, id, 1, &Entry { status: run.life.status, details }, now)?;
+            if let Some(sentence) = recorded::warning(&run.spec.recorded) {
+                warn(tx, &mut run, &sentence, now)?;
+            }
             if let Some(worker) = &run.spec.worker {
                 worker_run::make(tx, &run, worker, now)?;
             }
@@ -145,7 +151,7 @@ pub async fn submit(
 }
 
 /// What is wrong with the request by itself.
-fn check(new: &NewRun, executors: &[&str]) -> FieldErrors {
+fn check(new: &NewRun, executors: &[&str], types: &[InstanceType]) -> FieldErrors {
     let mut errors = FieldErrors::default();
     rules::check_run_name("name", &new.name, &mut errors);
     rules::check_run_version("version", &new.version, &mut errors);
@@ -175,11 +181,7 @@ fn check(new: &NewRun, executors: &[&str]) -> FieldErrors {
     if let Some(priority) = new.priority.filter(|priority| !(-1000..=1000).contains(priority)) {
         errors.add("priority", format!("{priority} is not from -1000 to 1000"));
     }
-    if let Some(resources) = &new.resources
-        && let Err(wrong) = resources.demand()
-    {
-        errors.merge("resources", wrong);
-    }
+    instances::check(new, types, executors, &mut errors);
     if let Some(config) = &new.config
         && serde_json::to_string(config).map_or(0, |text| text.len()) > MAX_CONFIG
     {
@@ -223,6 +225,10 @@ fn check_spec(spec: &Spec, errors: &mut FieldErrors) {
     if let Some(retention) = &spec.checkpoints {
         retention.check("spec.checkpoints", errors);
     }
+    channel::check_inputs("spec.inputs", &spec.inputs, errors);
+    channel::check_outputs("spec.outputs", &spec.outputs, errors);
+    definition::check("spec.metric_definitions", &spec.metric_definitions, errors);
+    recorded::check("spec.recorded", &spec.recorded, errors);
     if let Some(image) = spec.image.as_deref()
         && (image.is_empty()
             || image.len() > 500
