@@ -32,20 +32,32 @@ pub(super) fn hand(engine: &Engine, run: &Run, job: &Job) -> executors::Job {
         server_file: engine.options.server_file.as_ref().map(|path| path.display().to_string()),
         token: token::job_secret(engine, job.id),
         command: run.spec.command.clone(),
+        image: None,
         source: run.spec.source.clone(),
         env: run.spec.env.clone(),
         requirements: run.spec.requirements.clone(),
         config: run.config.clone(),
         resources: run.resources.clone(),
+        instances: run.spec.instances(),
         gpus: Vec::new(),
         max_run_time_ms: run.spec.max_run_time_s.map(|limit| limit.saturating_mul(1000)),
         grace_ms: OWN_GRACE_MS,
         cache_dir: engine.options.cache_dir.display().to_string(),
+        metric_definitions: run.spec.metric_definitions.clone(),
         worker: worker(run),
+        inputs: run.spec.inputs.clone(),
+        outputs: run.spec.outputs.clone(),
     };
     // Checked when the run was submitted or restarted.
-    let demand = run.resources.demand().unwrap_or_default();
-    executors::Job { spec, demand, priority: run.priority, created_at: run.created_at }
+    let demand = run.resources.demand().unwrap_or_default().times(run.spec.instances());
+    executors::Job {
+        spec,
+        demand,
+        image: run.spec.image.clone(),
+        registry: None,
+        priority: run.priority,
+        created_at: run.created_at,
+    }
 }
 
 /// What the job of a worker run must know.
@@ -73,8 +85,7 @@ pub(super) async fn begin(
     let (run, job) = match job {
         Some(job) if run.life.status == Status::JobCreated => (run.clone(), job),
         _ => {
-            let demand = run.resources.demand().unwrap_or_default();
-            if let Err(reason) = executor.check(&demand, &run.resources) {
+            if let Err(reason) = fits(executor.as_ref(), run) {
                 return refuse(engine, run, reason).await;
             }
             match make(engine, run).await? {
@@ -98,6 +109,17 @@ pub(super) async fn begin(
             Ok(None)
         }
     }
+}
+
+/// Whether the executor could ever run all instances of the run at once; else why not.
+fn fits(executor: &dyn executors::Executor, run: &Run) -> std::result::Result<(), String> {
+    let count = run.spec.instances();
+    let all = run.resources.times(count);
+    let demand = all.demand().unwrap_or_default();
+    executor.check(&demand, &all).map_err(|reason| match count {
+        1 => reason,
+        _ => format!("{reason} (in all, for {count} instances, which start together: fewer need less)"),
+    })
 }
 
 /// Makes the job of the run's epoch, once.
