@@ -22,6 +22,8 @@ pub(crate) mod token;
 mod value;
 pub(crate) mod worker;
 
+pub(crate) use value::gpu_of;
+
 /// Runs, tracks and ships machine-learning work.
 #[derive(Debug, Parser)]
 #[command(name = "runyard", version, max_term_width = 110, arg_required_else_help = true)]
@@ -133,6 +135,8 @@ pub(crate) enum Command {
     Token(token::Token),
     /// Look for what is wrong with this machine and its server, and say how to mend it
     Doctor,
+    /// List instance types: resources under a name, for --instance-type
+    InstanceTypes,
     /// Print completions for a shell
     Completions {
         /// The shell

@@ -20,6 +20,7 @@ mod doctor;
 mod element;
 mod events;
 mod gc;
+mod instance_types;
 mod logs;
 mod ls;
 mod metrics;
@@ -81,6 +82,7 @@ async fn speak(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Blueprint(args) => blueprint::run(context, args).await,
         Command::Project(args) => project::run(context, args).await,
         Command::Token(args) => token::run(context, args).await,
+        Command::InstanceTypes => instance_types::run(context).await,
         Command::Serve(_)
         | Command::Runner { .. }
         | Command::Doctor

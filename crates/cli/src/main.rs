@@ -8,6 +8,7 @@ mod config;
 mod context;
 mod failure;
 mod follow;
+mod instance_types;
 mod output;
 mod place;
 mod plot;

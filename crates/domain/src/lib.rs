@@ -5,6 +5,7 @@
 
 pub mod activity;
 pub mod blueprint;
+pub mod channel;
 pub mod checkpoint;
 pub mod checksum;
 pub mod dataset;
@@ -12,6 +13,8 @@ pub mod element;
 pub mod fields;
 pub mod filter;
 pub mod id;
+pub mod instance;
+pub mod instance_type;
 pub mod job;
 pub mod metric;
 pub mod model;
@@ -27,7 +30,7 @@ pub mod worker_run;
 pub use checksum::ChecksumKind;
 pub use fields::FieldErrors;
 pub use id::{
-    BlueprintId, ClassId, ClassificationId, CorpusId, DatasetId, ElementId, ElementTypeId, EntityId,
+    BlueprintId, BucketId, BucketObjectId, ClassId, ClassificationId, CorpusId, DatasetId, ElementId, ElementTypeId, EntityId,
     EntityTypeId, FileSetId, ImageId, JobId, MetadataId, ModelId, ModelVersionId, ProjectId, RunId, TokenId,
     TranscriptionEntityId, TranscriptionId, WorkerRunId,
 };

@@ -3,6 +3,7 @@
 //! Knows no HTTP and no foreign system, and never reads a clock: the time comes from [`Clock`]. Every function here
 //! may be dropped at an await or killed between any two lines; the next call finds a state that is true.
 
+pub mod access_key;
 pub mod activity;
 pub mod arkindex_import;
 pub mod backup;
@@ -17,6 +18,7 @@ pub mod file_set;
 pub mod garbage;
 mod idempotent;
 pub mod image;
+pub mod instance_type;
 pub mod job;
 pub mod log;
 pub mod metric;
@@ -26,6 +28,7 @@ pub mod project;
 pub mod reconcile;
 pub mod run;
 mod schema;
+mod seal;
 mod signal;
 pub mod source;
 pub mod system;
@@ -95,6 +98,8 @@ pub struct Options {
     pub max_log_bytes: i64,
     /// How long is kept what jobs leave on this machine.
     pub keep: garbage::gc::Keep,
+    /// Resources under a name, by name.
+    pub instance_types: Vec<runyard_domain::instance_type::InstanceType>,
 }
 
 /// Who asks.

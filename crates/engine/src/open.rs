@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use runyard_domain::ProjectId;
+use runyard_domain::{
+    ProjectId,
+    instance_type::{self, InstanceType},
+};
 use runyard_executors::{Executor, LocalOptions, local::Local};
 use runyard_objects::{Credentials, FolderSigning, Location, Objects};
 use runyard_store::{self as store, Db, project::Project};
@@ -34,6 +37,8 @@ pub struct OpenOptions {
     pub max_log_bytes: i64,
     /// How long is kept what jobs leave on this machine.
     pub keep: garbage::gc::Keep,
+    /// Instance types besides those that every server has.
+    pub instance_types: Vec<InstanceType>,
     /// Put SQLite on a network filesystem all the same.
     pub allow_network_filesystem: bool,
     /// Filled in once the server listens.
@@ -79,6 +84,7 @@ pub async fn open(options: OpenOptions) -> Result<Engine> {
             key,
             max_log_bytes: options.max_log_bytes,
             keep: options.keep,
+            instance_types: instance_type::with_built_in(options.instance_types.clone()),
         },
         waiting: std::sync::Mutex::default(),
         last_id: std::sync::Mutex::default(),

@@ -11,6 +11,7 @@ mod element;
 mod event;
 mod file;
 mod image;
+mod instance_type;
 mod job;
 mod log;
 mod metric;
@@ -113,6 +114,7 @@ pub(crate) fn soon() -> OpenApiRouter<App> {
         .routes(routes!(object::info))
         .routes(routes!(system::info))
         .routes(routes!(system::resources))
+        .routes(routes!(instance_type::list))
 }
 
 /// Routes whose bodies may take long, or what they ask of the object store; below `/api/v2`.

@@ -42,6 +42,8 @@ pub struct Options {
     pub max_log_bytes: i64,
     /// How long is kept what jobs leave on this machine.
     pub keep: engine::garbage::gc::Keep,
+    /// Instance types besides those that every server has.
+    pub instance_types: Vec<runyard_domain::instance_type::InstanceType>,
     /// Put SQLite on a network filesystem all the same.
     pub allow_network_filesystem: bool,
     /// How Chariot's clients are spoken to.
@@ -123,6 +125,7 @@ pub async fn serve(
         memory_bytes: options.memory_bytes,
         max_log_bytes: options.max_log_bytes,
         keep: options.keep,
+        instance_types: options.instance_types,
         allow_network_filesystem: options.allow_network_filesystem,
         url: Arc::new(OnceLock::from(url.clone())),
     })

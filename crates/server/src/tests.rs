@@ -56,6 +56,7 @@ impl Server {
             cpu_milli: None,
             memory_bytes: None,
             max_log_bytes: engine::log::MIN_MAX_BYTES,
+            instance_types: runyard_domain::instance_type::built_in(),
             keep: runyard_engine::garbage::gc::Keep::default(),
             allow_network_filesystem: false,
             url: std::sync::Arc::new("http://runyard.test".to_owned().into()),

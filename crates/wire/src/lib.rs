@@ -14,6 +14,7 @@ pub mod error;
 pub mod event;
 pub mod file;
 pub mod image;
+pub mod instance_type;
 pub mod job;
 pub mod log;
 pub mod metric;

@@ -47,6 +47,9 @@ pub(crate) struct Serve {
     /// Output that is kept of each job, 1Mi or more; of more, the first tenth and the newest rest
     #[arg(long, value_name = "Q", default_value = "1Gi", value_parser = value::log_bytes)]
     pub(crate) max_log_bytes: i64,
+    /// TOML file of instance types, resources under a name: `"gpu.large" = {cpu = 8, memory = "64Gi", gpu = 2}`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) instance_types: Option<PathBuf>,
     /// How long the folder of a job that has ended stays on this machine, once all of it is on the server
     #[arg(long, value_name = "D", default_value = "7d", value_parser = value::age_ms)]
     pub(crate) keep_jobs: i64,

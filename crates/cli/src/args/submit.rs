@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use runyard_domain::{job::RetryOn, resources::Gpu};
+use runyard_domain::{instance::MAX, job::RetryOn, resources::Gpu};
 
 use super::{checkpoint::Keep, value};
 use crate::time;
@@ -44,6 +44,13 @@ pub(crate) struct Submit {
     pub(crate) config: Config,
     #[command(flatten)]
     pub(crate) resources: Resources,
+    /// How many processes of the program start together, each with the resources; they find each other by MASTER_ADDR,
+    /// MASTER_PORT, WORLD_SIZE and RANK
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=MAX))]
+    pub(crate) instances: Option<i64>,
+    /// Resources under a name, see `runyard instance-types`; other options go before it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) instance_type: Option<String>,
     /// Time limit of the program: 30s, 10m, 1h30m
     #[arg(long, value_name = "DURATION", value_parser = time::parse_seconds)]
     pub(crate) max_run_time: Option<i64>,
@@ -109,6 +116,9 @@ pub(crate) struct Resources {
     /// Scratch disk: 20Gi
     #[arg(long, value_name = "Q", value_parser = value::quantity)]
     pub(crate) storage: Option<String>,
+    /// Shared memory of the container: 8Gi [default: half of its memory]
+    #[arg(long, value_name = "Q", value_parser = value::quantity)]
+    pub(crate) shared_memory: Option<String>,
     /// GPUs: 1, or A100:2
     #[arg(long, value_name = "[TYPE:]N", value_parser = value::gpu_of)]
     pub(crate) gpu: Option<Gpu>,

@@ -46,7 +46,7 @@ pub(super) fn age_ms(text: &str) -> Result<i64, String> {
 }
 
 /// `2`, or `TYPE:2`.
-pub(super) fn gpu_of(text: &str) -> Result<Gpu, String> {
+pub(crate) fn gpu_of(text: &str) -> Result<Gpu, String> {
     let (kind, count) = text.rsplit_once(':').unwrap_or(("any", text));
     let wrong = || format!("`{text}` is no number of GPUs: write COUNT, or TYPE:COUNT such as A100:2");
     let count: i64 = count.trim().parse().map_err(|_| wrong())?;

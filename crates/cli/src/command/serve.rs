@@ -13,7 +13,7 @@ use crate::{
         server::{ChariotEpoch, LogFormat, Serve},
     },
     failure::Failure,
-    output, place,
+    instance_types, output, place,
 };
 
 /// More threads than this do not make the server faster: the database has one writer.
@@ -33,6 +33,7 @@ pub(super) fn run(global: &Global, serve: Serve) -> Result<ExitCode, Failure> {
         cpu_milli: serve.cpu,
         memory_bytes: serve.memory,
         max_log_bytes: serve.max_log_bytes,
+        instance_types: serve.instance_types.as_deref().map_or(Ok(Vec::new()), instance_types::read)?,
         keep: Keep { jobs_ms: serve.keep_jobs, environments_ms: serve.keep_environments },
         allow_network_filesystem: serve.allow_network_filesystem,
         chariot: chariot::Settings {

@@ -106,6 +106,12 @@ fn facts(run: &Run) -> Vec<Vec<Cell>> {
         fact("resources", show::resources(resources).into());
     }
     if let Some(spec) = &run.spec {
+        if let Some(name) = &spec.instance_type {
+            fact("instance type", name.as_str().into());
+        }
+        if let Some(instances) = spec.instances.filter(|instances| *instances > 1) {
+            fact("instances", format!("{instances}, each with the resources").into());
+        }
         if !spec.command.is_empty() {
             fact("command", show::command(&spec.command).into());
         }

@@ -28,6 +28,7 @@ fn options(data: &Path) -> Options {
         cpu_milli: None,
         memory_bytes: None,
         max_log_bytes: runyard_engine::log::DEFAULT_MAX_BYTES,
+        instance_types: Vec::new(),
         keep: runyard_engine::garbage::gc::Keep::default(),
         allow_network_filesystem: false,
         chariot: crate::chariot::Settings::default(),

@@ -41,6 +41,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         code: args.code,
         config: Config { config: args.config, set: args.config_set },
         resources: args.resources,
+        instances: None,
+        instance_type: None,
         max_run_time: args.max_run_time,
         retries: args.retries,
         retry_on: args.retry_on,
