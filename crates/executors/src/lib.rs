@@ -11,6 +11,8 @@ use runyard_domain::{
     resources::{Demand, Resources},
 };
 
+pub mod container;
+mod ledger;
 pub mod local;
 
 /// A job as the executor needs to know it.
@@ -20,6 +22,10 @@ pub struct Job {
     pub spec: JobSpec,
     /// What it asks for, in integers.
     pub demand: Demand,
+    /// The container image, for an executor that runs containers.
+    pub image: Option<String>,
+    /// The account at the image's registry, `user:password`. It is in no file of the job.
+    pub registry: Option<String>,
     /// Higher goes first.
     pub priority: i64,
     /// Older goes first among equals.

@@ -87,15 +87,22 @@ pub(crate) fn progress(job: &Path) -> io::Result<Progress> {
     Ok(if submitted { Progress::Submitted } else { Progress::Nothing })
 }
 
-/// Notes that a runner is about to be started, with these GPUs. The first time they go into the spec, too.
-pub(crate) fn mark_spawned(job: &Path, spawned: &Spawned, first: bool) -> io::Result<()> {
-    if first {
+/// Notes that a runner is about to be started, with these GPUs. The `first` time they go into the spec too, with what
+/// else is known only now.
+pub(crate) fn mark_spawned(
+    job: &Path,
+    spawned: &Spawned,
+    first: Option<&dyn Fn(&mut JobSpec)>,
+) -> io::Result<()> {
+    if let Some(complete) = first {
         let path = job.join(folder::SPEC);
         let mut spec: JobSpec = serde_json::from_slice(&fs::read(&path)?).map_err(|error| {
             io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged: {error}", path.display()))
         })?;
-        if spec.gpus != spawned.gpus {
-            spec.gpus.clone_from(&spawned.gpus);
+        let before = spec.clone();
+        spec.gpus.clone_from(&spawned.gpus);
+        complete(&mut spec);
+        if spec != before {
             replace(job, folder::SPEC, &to_json(&spec)?, true)?;
         }
     }

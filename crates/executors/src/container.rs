@@ -1,0 +1,1 @@
+//! Jobs as containers of an engine that speaks the API of Docker.
