@@ -5,6 +5,7 @@
 
 pub mod activity;
 pub mod blueprint;
+pub mod bucket;
 pub mod channel;
 pub mod checkpoint;
 pub mod checksum;
