@@ -20,6 +20,7 @@ pub mod log;
 pub mod metric;
 pub mod model;
 pub mod object;
+pub mod oss;
 pub mod project;
 #[cfg(test)]
 mod races;

@@ -1,7 +1,7 @@
 //! The values that both engines understand: integers, floats, texts and bytes. Everything else is one of these.
 
 use runyard_domain::{
-    BlueprintId, ClassId, ClassificationId, CorpusId, DatasetId, ElementId, ElementTypeId, EntityId,
+    BlueprintId, BucketId, BucketObjectId, ClassId, ClassificationId, CorpusId, DatasetId, ElementId, ElementTypeId, EntityId,
     EntityTypeId, FileSetId, ImageId, JobId, MetadataId, Millis, ModelId, ModelVersionId, ProjectId, RunId,
     TokenId, TranscriptionEntityId, TranscriptionId, WorkerRunId,
 };
@@ -185,6 +185,8 @@ ids! {
     EntityId, "an entity id";
     TranscriptionEntityId, "a transcription entity id";
     MetadataId, "a metadata id";
+    BucketId, "a bucket id";
+    BucketObjectId, "an object id";
 }
 
 /// A row of an answer.
