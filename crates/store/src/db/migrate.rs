@@ -25,6 +25,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 5, name: "models", sql: include_str!("../../migrations/0005_models.sql") },
     Migration { version: 6, name: "elements", sql: include_str!("../../migrations/0006_elements.sql") },
     Migration { version: 7, name: "activities", sql: include_str!("../../migrations/0007_activities.sql") },
+    Migration { version: 8, name: "secrets", sql: include_str!("../../migrations/0008_secrets.sql") },
 ];
 
 /// Every table, a table after those that it refers to: as the migrations make them.
