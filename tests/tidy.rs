@@ -35,6 +35,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("bollard", &["executors"]),
     ("chacha20poly1305", &["engine"]),
     ("clap", &["cli"]),
+    ("crc-fast", &["objects"]),
     ("k8s-openapi", &["executors"]),
     ("kube", &["executors"]),
     ("md-5", &["archive", "objects"]),
