@@ -126,6 +126,9 @@ pub struct RunSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<RetentionSchema>)]
     pub checkpoints: Option<Retention>,
+    /// Secrets that the program gets as variables: the name of the variable, and that of the secret.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
     /// Metrics that the runner reads from the output: each line is searched for each expression, whose one group holds
     /// the number; the n-th that is found has the step n.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -83,6 +83,9 @@ pub struct Spec {
     /// Which checkpoints are kept; `None`: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoints: Option<Retention>,
+    /// Secrets that its jobs get as variables: the name of the variable, and that of the secret.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
     /// Metrics that the runner reads from the output.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metric_definitions: Vec<Definition>,
