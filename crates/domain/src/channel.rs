@@ -41,6 +41,49 @@ impl Direction {
     }
 }
 
+/// What a channel leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// An uploaded source.
+    Upload,
+    /// An S3 store.
+    S3,
+    /// A bucket of this server.
+    Oss,
+    /// An artifact of a run.
+    Artifact,
+    /// A version of a model.
+    Model,
+    /// A checkpoint.
+    Checkpoint,
+    /// A dataset.
+    Dataset,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Upload, Self::S3, Self::Oss, Self::Artifact, Self::Model, Self::Checkpoint, Self::Dataset];
+
+    /// The word on the wire and in the database.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Upload => "upload",
+            Self::S3 => "s3",
+            Self::Oss => "oss",
+            Self::Artifact => "artifact",
+            Self::Model => "model",
+            Self::Checkpoint => "checkpoint",
+            Self::Dataset => "dataset",
+        }
+    }
+
+    /// The kind with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+}
+
 /// A place in a bucket. A key that is empty or ends with `/` means everything below it, any other key one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {

@@ -6,6 +6,7 @@ pub mod activity;
 pub mod arkindex_export;
 pub mod blueprint;
 pub mod cache_file;
+pub mod channel;
 pub mod corpus;
 pub mod dataset;
 pub mod db;

@@ -32,6 +32,10 @@ pub struct NewFile {
     /// only the last one smaller.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<NewPart>,
+    /// Its permissions: nine bits, such as 493 (octal 755). They are kept, and given to who downloads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 511)]
+    pub mode: Option<i64>,
 }
 
 /// A part of a file to send.
@@ -140,6 +144,9 @@ pub struct File {
     pub size: i64,
     /// Hex SHA-256 of the bytes; empty while the sender has not said it.
     pub sha256: String,
+    /// Its permissions, if its sender said them: nine bits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<i64>,
     /// Where to read it for the next hour, ranges included; absent while the upload is incomplete. One that begins with
     /// `/` is a path of the server that was asked. No token belongs to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

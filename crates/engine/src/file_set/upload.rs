@@ -33,6 +33,8 @@ pub struct NewFile {
     pub sha256: String,
     /// Of a file above [`runyard_domain::checkpoint::WHOLE_BYTES`]: its parts.
     pub parts: Vec<NewPart>,
+    /// Its permissions, for who keeps them: nine bits.
+    pub mode: Option<i64>,
 }
 
 /// A part of a file to send.

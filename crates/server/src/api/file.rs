@@ -54,6 +54,7 @@ pub(super) async fn list(
         path: file.path,
         size: file.size,
         sha256: file.sha256,
+        mode: file.mode,
         url: signed.map(|signed| reference(app, signed.url)),
     });
     data(shown.collect())
@@ -99,6 +100,7 @@ pub(super) async fn announce(
                 etag: part.etag,
             })
             .collect(),
+        mode: file.mode,
     });
     let files = files.collect();
     let announce =

@@ -35,6 +35,9 @@ pub(super) fn check(files: Vec<NewFile>, kind: ChecksumKind) -> Result<Vec<File>
         let later = file.sha256.is_empty() && !file.parts.is_empty();
         check_digest(ChecksumKind::Sha256, Some(&file.sha256).filter(|_| !later), at("sha256"), &mut errors);
         check_digest(ChecksumKind::Md5, file.md5.as_ref(), at("md5"), &mut errors);
+        if let Some(mode) = file.mode.filter(|mode| !(0..=0o777).contains(mode)) {
+            errors.add(at("mode"), format!("{mode} is not from 0 to 511: the nine bits of permissions"));
+        }
         if (0..=MAX_FILE_BYTES).contains(&file.size) {
             check_parts(file, kind, &at, &mut errors);
         } else {
@@ -117,6 +120,7 @@ fn row(file: NewFile) -> File {
         md5: lower(file.md5),
         parts: file.parts.into_iter().map(part).collect(),
         upload: None,
+        mode: file.mode,
     }
 }
 
