@@ -102,6 +102,12 @@ pub trait Executor: Send + Sync {
     /// Whether this back end could ever satisfy a request, in a sentence that says what to change.
     fn check(&self, demand: &Demand, resources: &Resources) -> Result<(), String>;
 
+    /// Whether it can be used now; else what is missing, in a sentence that says what to do. New runs are refused then; jobs
+    /// that it has already wait.
+    async fn available(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// What there is and what is free.
     fn capacity(&self) -> Capacity;
 

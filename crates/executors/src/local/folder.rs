@@ -125,6 +125,27 @@ pub(crate) fn sight(job: &Path, now: Millis) -> io::Result<Sight> {
     Ok(if is_locked(job)? { Sight::Held } else { Sight::Free })
 }
 
+/// Writes the exit record in the runner's place, once no runner can: whoever delivers the job says this. With `delivered`,
+/// there is nothing to deliver.
+pub(crate) fn end(job: &Path, end: &Exit, delivered: bool) -> io::Result<()> {
+    if exit(job)?.is_none() {
+        replace(job, folder::EXIT, &to_json(end)?, true)?;
+    }
+    if delivered { replace(job, folder::DELIVERED, b"", true) } else { Ok(()) }
+}
+
+/// Says in the folder where the server is.
+pub(crate) fn write_address(job: &Path, name: &str, url: &str) -> io::Result<()> {
+    replace(job, name, &to_json(&serde_json::json!({ "url": url }))?, false)
+}
+
+/// Adds to what the runner said for the operator.
+pub(crate) fn append_log(job: &Path, text: &str) -> io::Result<()> {
+    let path = job.join(folder::RUNNER_LOG);
+    let mut log = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    log.write_all(text.as_bytes())
+}
+
 /// The exit record, if the runner wrote one.
 pub(crate) fn exit(job: &Path) -> io::Result<Option<Exit>> {
     let text = read(&job.join(folder::EXIT))?;
@@ -188,7 +209,7 @@ fn allocated(folder: &Path) -> io::Result<i64> {
     Ok(bytes)
 }
 
-fn make(job: &Path) -> io::Result<()> {
+pub(crate) fn make(job: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(job)
 }
 

@@ -325,6 +325,14 @@ fn hold(job: &Job, phase: Option<&Phase>, seen: &Observation, now: Millis) -> Op
     }
 }
 
+impl Runner {
+    /// One that this process has started, or is about to.
+    pub(crate) fn begun(spawned: Spawned, now: Millis) -> Self {
+        let Spawned { at, gpus } = spawned;
+        Self { gpus, at, ours: true, child: None, attempts: 0, retry_at: now, trouble: None }
+    }
+}
+
 /// What the folder says of a job that this process does not know.
 fn recall(folder: &Path) -> std::io::Result<Option<Phase>> {
     Ok(match folder::progress(folder)? {
