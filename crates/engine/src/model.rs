@@ -26,6 +26,7 @@ pub use delete::{delete, delete_version};
 pub use finish::Finished;
 pub use parts::{NewPart, parts};
 pub use patch::{Patch, patch, patch_version};
+pub(crate) use read::pipe;
 pub use runyard_domain::model::{Reference, State};
 use runyard_domain::{ModelId, ModelVersionId, ProjectId, token::Scope};
 use runyard_objects::{GetAs, Signed};

@@ -1,6 +1,7 @@
 //! Runs: one verb per file; reading them and what people write on them is here.
 
 pub mod delete;
+mod image;
 mod instances;
 pub mod restart;
 pub mod stop;
@@ -30,25 +31,37 @@ pub(crate) use warn::warn;
 use crate::{Actor, Engine, Error, Result};
 
 /// Runs that match; limited to what the actor may read.
-pub async fn list(engine: &Engine, actor: &Actor, mut filter: Filter) -> Result<Vec<Run>> {
+pub async fn list(engine: &Engine, actor: &Actor, filter: Filter) -> Result<Vec<Run>> {
+    let Some(filter) = readable(actor, filter) else { return Ok(Vec::new()) };
+    engine.db.read(move |tx| Ok::<_, Error>(store::run::list(tx, &filter)?)).await
+}
+
+/// How many runs match on all pages; limited to what the actor may read.
+pub async fn count(engine: &Engine, actor: &Actor, filter: Filter) -> Result<i64> {
+    let Some(filter) = readable(actor, filter) else { return Ok(0) };
+    engine.db.read(move |tx| Ok::<_, Error>(store::run::count(tx, &filter)?)).await
+}
+
+/// The filter within what the actor may read; `None`: nothing can match.
+fn readable(actor: &Actor, mut filter: Filter) -> Option<Filter> {
     match actor.scope {
         Scope::Admin => {}
         Scope::Project(own) if filter.project_ids.is_empty() => filter.project_ids.push(own),
         Scope::Project(own) => {
             filter.project_ids.retain(|&project| project == own);
             if filter.project_ids.is_empty() {
-                return Ok(Vec::new());
+                return None;
             }
         }
         Scope::Run(_, own) if filter.ids.is_empty() => filter.ids.push(own),
         Scope::Run(_, own) => {
             filter.ids.retain(|&run| run == own);
             if filter.ids.is_empty() {
-                return Ok(Vec::new());
+                return None;
             }
         }
     }
-    engine.db.read(move |tx| Ok::<_, Error>(store::run::list(tx, &filter)?)).await
+    Some(filter)
 }
 
 /// The run with this id.

@@ -3,6 +3,7 @@
 
 pub mod arkindex;
 pub mod chariot;
+pub mod pai;
 
 use axum::Router;
 

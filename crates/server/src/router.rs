@@ -64,6 +64,7 @@ pub(crate) fn router(app: App) -> Router {
         .merge(dialects::router(&app))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
+        .layer(middleware::from_fn_with_state(dialects::pai::router(&app), dialects::pai::divert))
         .layer(RequestBodyTimeoutLayer::new(limits::BODY_IDLE))
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(1024).and(is_json)))
         .layer(CatchPanicLayer::custom(panicked))

@@ -226,6 +226,13 @@ pub(crate) fn list_query(dialect: Dialect, filter: &Filter) -> (String, Vec<Valu
     (format!("SELECT {COLUMNS} FROM runs WHERE id IN ({ids}) ORDER BY id {direction}"), values)
 }
 
+/// How many runs match, on all pages.
+pub fn count(tx: &mut Tx, filter: &Filter) -> Result<i64, Error> {
+    let filter = Filter { limit: i64::MAX, offset: 0, ..filter.clone() };
+    let (ids, values) = list::ids(tx.dialect(), &filter);
+    tx.query_one(&format!("SELECT count(*) FROM ({ids}) matching"), &values)?.get(0)
+}
+
 /// Writes what a transition changed: life, exit, sequence; and who drives the run from here.
 pub fn save_life(tx: &mut Tx, run: &Run) -> Result<(), Error> {
     let life = &run.life;

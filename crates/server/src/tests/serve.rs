@@ -33,6 +33,7 @@ fn options(data: &Path) -> Options {
         allow_network_filesystem: false,
         chariot: crate::chariot::Settings::default(),
         arkindex: crate::arkindex::Settings::default(),
+        pai: crate::pai::Settings::default(),
     }
 }
 
