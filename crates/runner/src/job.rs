@@ -16,6 +16,7 @@ use crate::{
     crew::{self, Crew},
     environment::Environment,
     folder::Folder,
+    gang,
     listen::{self, Signals},
     orders::Orders,
     output::Output,
@@ -216,7 +217,7 @@ async fn run(job: &Rc<Job>, env: Environment) -> Exit {
         memory_bytes: demand.memory_bytes,
         cpu_milli: Some(demand.cpu_milli).filter(|milli| *milli > 0),
     };
-    let mut group = Group::make(&job.spec.job_id.to_string(), limits);
+    let mut group = Group::make(&job.spec.job_id.to_string(), gang::size(&job.spec), limits);
     let launched_at = clock::now();
     if let Err(error) = job.folder.create_once(folder::LAUNCHED, &launched_at.0.to_string()) {
         group.remove().await;
@@ -224,7 +225,7 @@ async fn run(job: &Rc<Job>, env: Environment) -> Exit {
     }
     let doors: crew::Doors = {
         let group = group.clone();
-        Rc::new(move || group.doors())
+        Rc::new(move |instance| group.doors(instance))
     };
     let launched = tokio::select! {
         biased;
@@ -241,7 +242,9 @@ async fn run(job: &Rc<Job>, env: Environment) -> Exit {
 
 async fn supervise_and_sample(job: &Rc<Job>, program: Crew, group: &mut Group, launched_at: Millis) -> Exit {
     let pid = program.pid();
-    group.keep_entered(pid);
+    for (instance, pid) in program.pids_by_instance() {
+        group.keep_entered(instance, pid);
+    }
     if let Err(error) = job.folder.write_soon(folder::PROGRAM, &Program::new(pid, launched_at, group)) {
         tracing::warn!(%error, "a later runner will have to look for the program by its environment");
     }

@@ -2,6 +2,7 @@
 //! program and never ends the runner: bytes are dropped, counted, and said at the place where they are missing.
 
 use std::{
+    borrow::Cow,
     fs::{File, OpenOptions},
     io::{self, PipeReader, PipeWriter, Read as _, Write as _},
     os::fd::AsFd as _,
@@ -12,6 +13,7 @@ use std::{
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use runyard_domain::instance::prefix;
 use tokio::sync::{Notify, oneshot};
 
 use crate::launch::Lines;
@@ -209,7 +211,7 @@ impl Held {
         self.bytes.extend_from_slice(bytes);
         let whole = self.bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         if whole > 0 {
-            output.write(&self.bytes[..whole]);
+            output.write(&numbered(self.lines, &self.bytes[..whole]));
             self.bytes.drain(..whole);
         } else if self.bytes.len() > LINE_MAX {
             self.end(output);
@@ -220,10 +222,22 @@ impl Held {
     fn end(&mut self, output: &Output) {
         if !self.bytes.is_empty() {
             self.bytes.push(b'\n');
-            output.write(&self.bytes);
+            output.write(&numbered(self.lines, &self.bytes));
             self.bytes.clear();
         }
     }
+}
+
+/// Whole lines, each with what says whose it is.
+fn numbered(lines: Lines, bytes: &[u8]) -> Cow<'_, [u8]> {
+    let Lines::Of(rank) = lines else { return bytes.into() };
+    let prefix = prefix(rank as i64);
+    bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .flat_map(|line| [prefix.as_bytes(), line])
+        .collect::<Vec<_>>()
+        .concat()
+        .into()
 }
 
 fn pump(mut pipe: PipeReader, stopped: &PipeReader, write: &mut dyn FnMut(&[u8])) -> io::Result<()> {
@@ -309,6 +323,17 @@ mod tests {
         let (start, long) = text.split_at("two\none is whole\n".len());
         assert_eq!(start, "two\none is whole\n");
         assert_eq!(long, format!("{}\nthree\n", "x".repeat(LINE_MAX + 1)));
+    }
+
+    #[test]
+    fn every_line_of_an_instance_says_whose_it_is() {
+        let base = tempfile::TempDir::new().unwrap();
+        let output = Output::open(&base.path().join("o")).unwrap();
+        let mut held = Held { lines: Lines::Of(3), bytes: Vec::new() };
+        held.pass(b"a\n\nb", &output);
+        held.pass(b"c\nlast", &output);
+        held.end(&output);
+        assert_eq!(output.tail(0, u64::MAX), "[3] a\n[3] \n[3] bc\n[3] last\n");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::{
     cgroup::{Group, Limits},
     clock,
     folder::Folder,
+    gang,
     job::Job,
     processes::{self, Process},
 };
@@ -59,7 +60,7 @@ pub(crate) async fn after_launch(job: &Job) -> Exit {
     };
     // Killed between the launch and this file: the group, if there was one, has the job's name.
     let group = program.as_ref().map_or_else(
-        || Group::make(&job.spec.job_id.to_string(), Limits::default()),
+        || Group::make(&job.spec.job_id.to_string(), gang::size(&job.spec), Limits::default()),
         |known| known.group.clone(),
     );
     end_what_is_left(job, program.as_ref(), &group).await;

@@ -3,6 +3,7 @@
 mod bench;
 mod end;
 mod fake;
+mod instances;
 mod report;
 mod server;
 mod staging;
