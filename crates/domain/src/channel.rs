@@ -371,11 +371,19 @@ pub fn check_inputs(path: &str, inputs: &BTreeMap<String, String>, errors: &mut 
 /// Whether these can be the outputs of a run, at `path`; `None` is an output that Runyard keeps.
 pub fn check_outputs(path: &str, outputs: &BTreeMap<String, Option<String>>, errors: &mut FieldErrors) {
     check_names(path, outputs.keys(), errors);
+    let mut places: BTreeMap<String, &str> = BTreeMap::new();
     for (name, uri) in outputs {
-        if let Some(uri) = uri
-            && let Err(error) = Uri::parse_output(uri)
-        {
-            errors.add(format!("{path}.{}", shown(name)), error.to_string());
+        let Some(uri) = uri else { continue };
+        match Uri::parse_output(uri) {
+            Err(error) => errors.add(format!("{path}.{}", shown(name)), error.to_string()),
+            Ok(uri) => {
+                if let Some(other) = places.insert(uri.to_string(), name) {
+                    errors.add(
+                        format!("{path}.{}", shown(name)),
+                        format!("goes to {uri} like `{other}`: files of one name would be lost; name another place"),
+                    );
+                }
+            }
         }
     }
 }

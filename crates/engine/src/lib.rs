@@ -8,6 +8,7 @@ pub mod activity;
 pub mod arkindex_import;
 pub mod backup;
 pub mod blueprint;
+pub mod channel;
 pub mod clock;
 pub mod corpus;
 pub mod dataset;
@@ -24,6 +25,7 @@ pub mod log;
 pub mod metric;
 pub mod model;
 pub mod open;
+pub mod oss;
 pub mod project;
 pub mod reconcile;
 pub mod run;
@@ -44,7 +46,8 @@ use runyard_store::Db;
 
 pub use clock::{Clock, SystemClock};
 pub use error::Error;
-pub use open::{OpenOptions, open};
+pub use open::{Containers, OpenOptions, open};
+pub use runyard_executors::container::runner as container_runner;
 pub use schema::Schema;
 pub use signal::Signals;
 

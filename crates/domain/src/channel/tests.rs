@@ -106,10 +106,16 @@ fn names_of_channels_are_names_of_folders_and_of_variables() {
 #[test]
 fn outputs_need_no_address() {
     let mut errors = FieldErrors::default();
-    let outputs = [("model", None), ("log", Some("s3://bucket/log")), ("bad", Some("run://r/output/x"))];
+    let outputs = [
+        ("model", None),
+        ("log", Some("s3://bucket/log")),
+        ("bad", Some("run://r/output/x")),
+        ("same", Some("s3://bucket/log/")),
+    ];
     let outputs = outputs.map(|(name, uri)| (name.to_owned(), uri.map(str::to_owned))).into();
     check_outputs("spec.outputs", &outputs, &mut errors);
-    assert_eq!(errors.0.keys().collect::<Vec<_>>(), ["spec.outputs.bad"]);
+    assert_eq!(errors.0.keys().collect::<Vec<_>>(), ["spec.outputs.bad", "spec.outputs.same"]);
+    assert!(errors.to_string().contains("goes to s3://bucket/log/ like `log`"), "{errors}");
 }
 
 proptest! {

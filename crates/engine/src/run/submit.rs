@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use runyard_domain::{
-    BlueprintId, FieldErrors, RunId, blueprint as rules, channel,
+    BlueprintId, FieldErrors, RunId, blueprint as rules, channel as channels,
     instance_type::InstanceType,
     job::RetryOn,
     resources::Resources,
@@ -13,8 +13,8 @@ use runyard_domain::{
 use runyard_store::{self as store, Tx, blueprint::Blueprint};
 use serde_json::{Map, Value, json};
 
-use super::{instances, transition::announce, warn};
-use crate::{Actor, Engine, Error, Result, blueprint, idempotent, project, worker_run};
+use super::{image, instances, transition::announce, warn};
+use crate::{Actor, Engine, Error, Result, blueprint, channel, idempotent, project, worker_run};
 
 /// Longest time limit, in seconds: a year.
 const MAX_RUN_TIME_S: i64 = 366 * 24 * 3600;
@@ -72,6 +72,7 @@ pub async fn submit(
     let default_executor = engine.executors.first().map_or("local", |executor| executor.name()).to_owned();
     let known: Vec<&'static str> = engine.executors.iter().map(|executor| executor.name()).collect();
     let types = engine.options.instance_types.clone();
+    let containers = image::containers(engine, &new, &types).await;
     let (actor, driver) = (actor.clone(), engine.options.server_id.clone());
     let (run, created) = engine
         .db
@@ -96,6 +97,12 @@ pub async fn submit(
             {
                 errors.add("spec.source", format!("there is no source `{digest}`: upload it first"));
             }
+            let named = instances::executor(&new, &types);
+            let executor = image::executor(named, &spec, &containers, &default_executor, &mut errors);
+            let links = match &project {
+                Some(project) => channel::links(tx, project.id, id, &spec, &mut errors)?,
+                None => Vec::new(),
+            };
             let project = errors.finish(project)?.ok_or_else(|| Error::not_found("project", project_name))?;
             if let Some(same) = key.claim(tx, &id.to_string(), now)? {
                 let same = same.parse().map_err(|error| Error::Internal(format!("{error}")))?;
@@ -121,7 +128,7 @@ pub async fn submit(
                 config,
                 resources,
                 spec,
-                executor: instances::executor(&new, &types).unwrap_or_else(|| default_executor.clone()),
+                executor,
                 priority: new.priority.unwrap_or(0),
                 labels: new.labels.clone(),
                 notes: new.notes.clone(),
@@ -133,9 +140,10 @@ pub async fn submit(
                 sequence: 1,
             };
             store::run::insert(tx, &run, &driver)?;
+            store::channel::insert(tx, &links)?;
             let details = json!({"by": actor.name}).as_object().cloned().unwrap_or_default();
             store::event::append(tx, id, 1, &Entry { status: run.life.status, details }, now)?;
-            if let Some(sentence) = recorded::warning(&run.spec.recorded) {
+            for sentence in [recorded::warning(&run.spec.recorded), image::warning(&run)].into_iter().flatten() {
                 warn(tx, &mut run, &sentence, now)?;
             }
             if let Some(worker) = &run.spec.worker {
@@ -225,8 +233,8 @@ fn check_spec(spec: &Spec, errors: &mut FieldErrors) {
     if let Some(retention) = &spec.checkpoints {
         retention.check("spec.checkpoints", errors);
     }
-    channel::check_inputs("spec.inputs", &spec.inputs, errors);
-    channel::check_outputs("spec.outputs", &spec.outputs, errors);
+    channels::check_inputs("spec.inputs", &spec.inputs, errors);
+    channels::check_outputs("spec.outputs", &spec.outputs, errors);
     definition::check("spec.metric_definitions", &spec.metric_definitions, errors);
     recorded::check("spec.recorded", &spec.recorded, errors);
     if let Some(image) = spec.image.as_deref()

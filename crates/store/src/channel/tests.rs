@@ -73,7 +73,8 @@ both! {
     async fn what_a_run_that_has_not_ended_reads_is_wanted(db) {
         db.write(|tx| {
             crate::project::insert(tx, &testing::project(1))?;
-            let run = testing::run(2, Millis(2), testing::project(1).id);
+            let mut run = testing::run(2, Millis(2), testing::project(1).id);
+            run.life.status = runyard_domain::run::Status::JobRunning;
             crate::run::insert(tx, &run, "server")?;
             insert(tx, &[Link { run_id: run.id, ..input(2, "a", None) }])
         })
