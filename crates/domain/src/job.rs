@@ -10,14 +10,18 @@ use crate::{
     id::{JobId, ProjectId, RunId, WorkerRunId},
     metric::definition::Definition,
     resources::Resources,
+    secret::SecretEnv,
     time::Millis,
     worker_run::WorkerType,
 };
 
 /// Names inside a job's folder.
 pub mod folder {
-    /// [`super::JobSpec`] as JSON; only its owner can read it. Written once, before the runner starts.
+    /// [`super::JobSpec`] as JSON; only its owner can read it. Written once, before the runner starts; again without the secrets
+    /// when the job has ended.
     pub const SPEC: &str = "spec.json";
+    /// What files begin with that an executor is writing; one that stays is the leftover of a crash.
+    pub const STAGED: &str = ".executor-";
     /// Written by the executor before it starts a runner for the first time: from then on the job holds its capacity.
     pub const SPAWNED: &str = "spawned";
     /// Held with an open-file-description write lock for as long as the runner lives; contains its pid.
@@ -44,6 +48,8 @@ pub mod folder {
     pub const RUNNER_LOG: &str = "runner.log";
     /// The program's folders: `usercode/`, `input/`, `output/` (`$RUNYARD_ML`).
     pub const ML: &str = "ml";
+    /// Where the program's folders are inside of a container.
+    pub const ML_INSIDE: &str = "/ml";
 }
 
 /// The virtual environments that jobs on a machine share: below the cache folder, one folder each, beside it a file that is
@@ -88,6 +94,9 @@ pub struct JobSpec {
     /// Variables added to the program's environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// The same, of secrets: gone from the file of this once the job has ended.
+    #[serde(default, skip_serializing_if = "SecretEnv::is_empty")]
+    pub secret_env: SecretEnv,
     /// Python requirements, as pip takes them.
     #[serde(default)]
     pub requirements: Vec<String>,

@@ -24,6 +24,7 @@ pub mod quantity;
 pub mod record;
 pub mod resources;
 pub mod run;
+pub mod secret;
 pub mod time;
 pub mod token;
 pub mod worker_run;

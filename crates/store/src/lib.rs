@@ -26,6 +26,7 @@ pub mod project;
 #[cfg(test)]
 mod races;
 pub mod run;
+pub mod secret;
 pub mod source;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -35,6 +35,7 @@ pub(super) fn hand(engine: &Engine, run: &Run, job: &Job) -> executors::Job {
         image: None,
         source: run.spec.source.clone(),
         env: run.spec.env.clone(),
+        secret_env: runyard_domain::secret::SecretEnv::default(),
         requirements: run.spec.requirements.clone(),
         config: run.config.clone(),
         resources: run.resources.clone(),

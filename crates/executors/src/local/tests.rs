@@ -85,6 +85,7 @@ fn job(n: u8, behaviour: &str) -> Arc<Job> {
         image: None,
         source: None,
         env: std::collections::BTreeMap::default(),
+        secret_env: runyard_domain::secret::SecretEnv::default(),
         requirements: Vec::new(),
         config: serde_json::json!({}),
         resources: resources.clone(),

@@ -55,6 +55,7 @@ impl Bench {
             image: None,
             source: None,
             env: [].into(),
+            secret_env: runyard_domain::secret::SecretEnv::default(),
             requirements: Vec::new(),
             config: json!({"lr": 0.5}),
             resources: Resources::default(),
