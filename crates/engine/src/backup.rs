@@ -187,6 +187,7 @@ fn note_keys(tx: &mut Tx, keys: &File) -> Result<()> {
     store::object::sources(tx, |digest, size| note(&source::key(&digest), size))?;
     store::object::files(tx, |key, size| note(&key, size))?;
     store::object::archives(tx, |key, size| note(&key, size))?;
+    store::object::pieces(tx, |key, size| note(&key, size))?;
     out.flush().map_err(io_fault)
 }
 

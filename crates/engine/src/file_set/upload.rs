@@ -1,7 +1,7 @@
 //! Announces files of a set and says where to send them. Files go straight to where objects are: what is signed here
 //! binds size and digest, so nothing else than what was announced can arrive.
 
-mod check;
+pub(crate) mod check;
 
 pub(crate) use check::{is_etag, is_hex};
 use std::collections::{HashMap, HashSet};

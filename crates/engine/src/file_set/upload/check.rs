@@ -16,7 +16,7 @@ use crate::{Error, Result};
 const MAX_ETAG: usize = 200;
 
 /// The files as rows, if nothing is wrong with any of them and each has the digest that the object store wants.
-pub(super) fn check(files: Vec<NewFile>, kind: ChecksumKind) -> Result<Vec<File>> {
+pub(crate) fn check(files: Vec<NewFile>, kind: ChecksumKind) -> Result<Vec<File>> {
     if files.is_empty() || files.len() > MAX_ANNOUNCED {
         let message = format!("has {} files: announce 1 to {MAX_ANNOUNCED} at a time", files.len());
         return Err(Error::field("files", message));
@@ -125,7 +125,7 @@ fn row(file: NewFile) -> File {
 }
 
 /// The digest that binds the bytes in the object store.
-pub(super) fn checksum(
+pub(crate) fn checksum(
     kind: ChecksumKind,
     md5: Option<&String>,
     sha256: Option<&String>,
