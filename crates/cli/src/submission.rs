@@ -27,7 +27,8 @@ pub(crate) async fn submit(
     }
     resources(&args.resources, None)?;
     // What the options leave out is then the type's.
-    let unnamed = args.instance_type.is_some().then(|| Resources { cpu: String::new(), ..Resources::default() });
+    let unnamed =
+        args.instance_type.is_some().then(|| Resources { cpu: String::new(), ..Resources::default() });
 
     let blueprint = match &args.blueprint {
         Some(text) => Some(address::blueprint(context, text).await?),
@@ -61,7 +62,8 @@ pub(crate) async fn submit(
         spec: Some(RunSpec {
             worker,
             command: args.command,
-            image: None,
+            image: args.place.image,
+            registry_secret: args.place.registry_secret,
             source: digest,
             env: args.code.env.into_iter().collect(),
             requirements,
@@ -73,7 +75,7 @@ pub(crate) async fn submit(
             instance_type: args.instance_type,
             ..RunSpec::default()
         }),
-        executor: None,
+        executor: args.place.executor,
         priority: args.priority,
         labels: args.labels.into_iter().collect::<BTreeMap<_, _>>(),
         notes: args.notes,
@@ -138,7 +140,7 @@ pub(crate) fn resources(
 }
 
 /// A name for a run that was given none.
-fn name(source: Option<&Path>, blueprint: Option<&Blueprint>, command: &[String]) -> String {
+pub(crate) fn name(source: Option<&Path>, blueprint: Option<&Blueprint>, command: &[String]) -> String {
     let file_name = |path: &Path| path.file_stem().map(|name| name.to_string_lossy().into_owned());
     source
         .and_then(|folder| folder.canonicalize().ok())
@@ -162,8 +164,7 @@ mod tests {
 
     #[test]
     fn an_option_changes_only_its_own_resource() {
-        let base =
-            Resources { cpu: "4".into(), memory: Some("2Gi".into()), ..Resources::default() };
+        let base = Resources { cpu: "4".into(), memory: Some("2Gi".into()), ..Resources::default() };
         let args = submit::Resources { memory: Some("8Gi".into()), ..Default::default() };
         let changed = resources(&args, Some(&base)).unwrap().unwrap();
         assert_eq!((changed.cpu.as_str(), changed.memory.as_deref()), ("4", Some("8Gi")));

@@ -31,6 +31,7 @@ pub mod reconcile;
 pub mod run;
 mod schema;
 mod seal;
+pub mod secret;
 mod signal;
 pub mod source;
 pub mod system;

@@ -29,6 +29,7 @@ pub(crate) struct Error {
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     root: PathBuf,
+    ml: PathBuf,
 }
 
 /// The runner's lock: as long as it is held, the runner is alive. The kernel gives it back when the runner dies.
@@ -41,7 +42,13 @@ impl Folder {
     /// The folder at `root`, which need not exist yet.
     pub(crate) fn new(root: &Path) -> Result<Self, Error> {
         let root = std::path::absolute(root).map_err(failed("find", root))?;
-        Ok(Self { root })
+        let ml = root.join(folder::ML);
+        Ok(Self { root, ml })
+    }
+
+    /// The same, with the program's folders at another place, where they are mounted too.
+    pub(crate) fn with_ml(self, ml: PathBuf) -> Self {
+        Self { ml, ..self }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -54,7 +61,7 @@ impl Folder {
 
     /// `$RUNYARD_ML`.
     pub(crate) fn ml(&self) -> PathBuf {
-        self.path(folder::ML)
+        self.ml.clone()
     }
 
     /// Where the program starts.

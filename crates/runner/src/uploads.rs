@@ -132,15 +132,16 @@ fn asked_in(job: &Job, start: i64, lines: &[u8]) -> Vec<Asked> {
             match record::parse_line(line.strip_suffix(b"\n").unwrap_or(line)) {
                 Ok(Record::Checkpoint(checkpoint)) => found.push(Asked::Files(Wanted {
                     what: What::Checkpoint { global_step: checkpoint.global_step },
-                    path: checkpoint.path,
+                    path: here(job, checkpoint.path),
                     source_key: source_key(),
                 })),
                 Ok(Record::Artifact(artifact)) => found.push(Asked::Files(Wanted {
                     what: What::Artifact { name: artifact.name().to_owned(), kind: artifact.kind },
-                    path: artifact.path,
+                    path: here(job, artifact.path),
                     source_key: source_key(),
                 })),
-                Ok(Record::Model(model)) => {
+                Ok(Record::Model(mut model)) => {
+                    model.path = here(job, model.path);
                     found.push(Asked::Model(publish::Wanted { model, source_key: source_key() }));
                 }
                 // The server says what is wrong with a line.
@@ -150,6 +151,15 @@ fn asked_in(job: &Job, start: i64, lines: &[u8]) -> Vec<Asked> {
         offset += line.len() as i64;
     }
     found
+}
+
+/// What a program in a container named, for a runner that delivers it from outside.
+fn here(job: &Job, path: String) -> String {
+    if job.spec.image.is_none() || job.folder.ml() == Path::new(folder::ML_INSIDE) {
+        return path;
+    }
+    let inside = path.strip_prefix(folder::ML_INSIDE).and_then(|rest| rest.strip_prefix('/'));
+    inside.map_or(path.clone(), str::to_owned)
 }
 
 /// Whether the first key of a line may name files; one written with escapes may be anything.

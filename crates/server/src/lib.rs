@@ -20,7 +20,7 @@ mod serve;
 mod tests;
 
 pub use dialects::{arkindex, chariot, pai};
-pub use runyard_engine::{Schema, backup, garbage::gc::Keep};
+pub use runyard_engine::{Containers, Schema, backup, container_runner, garbage::gc::Keep};
 pub use runyard_objects::Credentials;
 pub use serve::{Error, Options, serve};
 

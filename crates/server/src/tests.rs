@@ -57,6 +57,7 @@ impl Server {
             memory_bytes: None,
             max_log_bytes: engine::log::MIN_MAX_BYTES,
             instance_types: runyard_domain::instance_type::built_in(),
+            containers: None,
             keep: runyard_engine::garbage::gc::Keep::default(),
             allow_network_filesystem: false,
             url: std::sync::Arc::new("http://runyard.test".to_owned().into()),

@@ -39,6 +39,8 @@ pub(crate) struct Submit {
     #[arg(long, value_name = "TYPE")]
     pub(crate) task_type: Option<String>,
     #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
     pub(crate) code: Code,
     #[command(flatten)]
     pub(crate) config: Config,
@@ -74,6 +76,20 @@ pub(crate) struct Submit {
     /// The program and its arguments; absent: the blueprint's
     #[arg(last = true, value_name = "PROGRAM")]
     pub(crate) command: Vec<String>,
+}
+
+/// What runs the program.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Place {
+    /// Container image: the program runs in it, if the server has a container engine
+    #[arg(long)]
+    pub(crate) image: Option<String>,
+    /// Secret with `user:password` for the image's registry
+    #[arg(long, value_name = "NAME", requires = "image")]
+    pub(crate) registry_secret: Option<String>,
+    /// Which executor: local, container [default: container with an image, else the server's own]
+    #[arg(long, value_name = "WORD")]
+    pub(crate) executor: Option<String>,
 }
 
 /// The program's code and surroundings.

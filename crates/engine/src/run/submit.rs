@@ -9,12 +9,13 @@ use runyard_domain::{
     resources::Resources,
     metric::definition,
     run::{Effect, Entry, Kind, Life, Retries, Run, Spec, recorded},
+    secret as secret_rules,
 };
 use runyard_store::{self as store, Tx, blueprint::Blueprint};
 use serde_json::{Map, Value, json};
 
 use super::{image, instances, transition::announce, warn};
-use crate::{Actor, Engine, Error, Result, blueprint, channel, idempotent, project, worker_run};
+use crate::{Actor, Engine, Error, Result, blueprint, channel, idempotent, project, secret, worker_run};
 
 /// Longest time limit, in seconds: a year.
 const MAX_RUN_TIME_S: i64 = 366 * 24 * 3600;
@@ -103,6 +104,9 @@ pub async fn submit(
                 Some(project) => channel::links(tx, project.id, id, &spec, &mut errors)?,
                 None => Vec::new(),
             };
+            if let Some(project) = &project {
+                secret::check(tx, project.id, &spec, &mut errors)?;
+            }
             let project = errors.finish(project)?.ok_or_else(|| Error::not_found("project", project_name))?;
             if let Some(same) = key.claim(tx, &id.to_string(), now)? {
                 let same = same.parse().map_err(|error| Error::Internal(format!("{error}")))?;
@@ -223,6 +227,10 @@ fn check_worker(new: &NewRun, errors: &mut FieldErrors) {
 fn check_spec(spec: &Spec, errors: &mut FieldErrors) {
     check_command("spec.command", &spec.command, errors);
     check_env("spec.env", &spec.env, errors);
+    secret_rules::check_wanted("spec.secrets", &spec.secrets, &spec.env, errors);
+    if let Some(name) = &spec.registry_secret {
+        secret_rules::check_name("spec.registry_secret", name, errors);
+    }
     check_requirements("spec.requirements", &spec.requirements, errors);
     if let Some(limit) = spec.max_run_time_s.filter(|limit| !(1..=MAX_RUN_TIME_S).contains(limit)) {
         errors.add("spec.max_run_time_s", format!("{limit} is not from 1 to {MAX_RUN_TIME_S} seconds"));

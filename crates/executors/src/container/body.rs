@@ -17,7 +17,6 @@ pub(super) const SERVER: &str = "runyard.server";
 const RUNNER: &str = "/runyard/bin/runyard";
 const FOLDER: &str = "/runyard/job";
 const CACHE: &str = "/runyard/cache";
-const ML: &str = "/ml";
 /// The file in the job's folder that says where the server is.
 pub(super) const ADDRESS: &str = "server.json";
 
@@ -50,7 +49,7 @@ pub(super) fn body(job: &Job, image: &Image, around: &Surroundings<'_>) -> Conta
         None => around.own_user.clone(),
     };
     let mut command: Vec<String> =
-        ["runner", FOLDER, "--ml", ML, "--cache", CACHE, "--server-file"].map(str::to_owned).to_vec();
+        ["runner", FOLDER, "--ml", folder::ML_INSIDE, "--cache", CACHE, "--server-file"].map(str::to_owned).to_vec();
     command.push(format!("{FOLDER}/{ADDRESS}"));
     if let Some(url) = &around.options.url {
         command.extend(["--server-url".to_owned(), url.clone()]);
@@ -88,7 +87,7 @@ fn host(job: &Job, around: &Surroundings<'_>) -> HostConfig {
         mounts: Some(vec![
             mount(around.runner, RUNNER, true),
             mount(around.folder, FOLDER, false),
-            mount(&format!("{}/{}", around.folder, folder::ML), ML, false),
+            mount(&format!("{}/{}", around.folder, folder::ML), folder::ML_INSIDE, false),
             mount(around.cache, CACHE, false),
         ]),
         network_mode: Some(around.options.network.clone()),
