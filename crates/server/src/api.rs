@@ -4,6 +4,7 @@ mod activity;
 mod arkindex;
 mod artifact;
 mod blueprint;
+mod channel;
 mod checkpoint;
 mod corpus;
 mod dataset;
@@ -62,6 +63,7 @@ pub(crate) fn soon() -> OpenApiRouter<App> {
         .routes(routes!(run::restart))
         .routes(routes!(event::list))
         .routes(routes!(job::list))
+        .routes(routes!(channel::lineage))
         .routes(routes!(log::read))
         .routes(routes!(log::search))
         .routes(routes!(stream::follow))
@@ -83,6 +85,8 @@ pub(crate) fn soon() -> OpenApiRouter<App> {
         .routes(routes!(job::heartbeat))
         .routes(routes!(job::append))
         .routes(routes!(job::end))
+        .routes(routes!(channel::inputs))
+        .routes(routes!(channel::input_files))
         .routes(routes!(worker_run::list))
         .routes(routes!(worker_run::get, worker_run::delete))
         .routes(routes!(activity::list))
@@ -136,6 +140,8 @@ pub(crate) fn long() -> OpenApiRouter<App> {
         .routes(routes!(artifact::get, artifact::delete))
         .routes(routes!(artifact::files, artifact::announce))
         .routes(routes!(artifact::complete))
+        .routes(routes!(channel::announce))
+        .routes(routes!(channel::complete))
         .routes(routes!(artifact::abandon))
         .routes(routes!(worker_run::create))
         .routes(routes!(worker_run::select))

@@ -6,6 +6,7 @@
 pub mod activity;
 pub mod artifact;
 pub mod blueprint;
+pub mod channel;
 pub mod checkpoint;
 pub mod corpus;
 pub mod dataset;

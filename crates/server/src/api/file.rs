@@ -85,6 +85,15 @@ pub(super) async fn announce(
     id: FileSetId,
     body: PostFiles,
 ) -> Answer<Vec<Upload>> {
+    let files = announced(body);
+    let announce =
+        move |engine| async move { engine::file_set::upload(&engine, &actor, kind, id, files).await };
+    let uploads = app.command(announce).await?;
+    data(uploads.into_iter().map(|upload| wire(app, upload)).collect())
+}
+
+/// What a body announces.
+pub(super) fn announced(body: PostFiles) -> Vec<engine::file_set::NewFile> {
     let files = body.files.into_iter().map(|file| engine::file_set::NewFile {
         path: file.path,
         size: file.size,
@@ -102,11 +111,7 @@ pub(super) async fn announce(
             .collect(),
         mode: file.mode,
     });
-    let files = files.collect();
-    let announce =
-        move |engine| async move { engine::file_set::upload(&engine, &actor, kind, id, files).await };
-    let uploads = app.command(announce).await?;
-    data(uploads.into_iter().map(|upload| wire(app, upload)).collect())
+    files.collect()
 }
 
 pub(super) async fn complete(
@@ -196,7 +201,8 @@ pub(super) fn address(app: &App, signed: runyard_objects::Signed) -> SignedUrl {
     }
 }
 
-fn wire(app: &App, upload: engine::file_set::Upload) -> Upload {
+/// Where to send a file.
+pub(super) fn wire(app: &App, upload: engine::file_set::Upload) -> Upload {
     let signed = |signed| address(app, signed);
     Upload {
         path: upload.path,
