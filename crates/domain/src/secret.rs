@@ -60,7 +60,10 @@ pub fn check_wanted(
         let shown: String = variable.chars().take(MAX_NAME).collect();
         let path = format!("{path}.{shown}");
         if variable.is_empty() || variable.contains(['=', '\0']) || variable.len() > 1000 {
-            errors.add(&path, "a variable's name is not empty, has no `=`, no zero bytes and at most 1000 bytes");
+            errors.add(
+                &path,
+                "a variable's name is not empty, has no `=`, no zero bytes and at most 1000 bytes",
+            );
         }
         if variable.starts_with("RUNYARD_") {
             errors.add(&path, "variables that begin with RUNYARD_ are set by Runyard: name another one");
@@ -142,9 +145,13 @@ mod tests {
             pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
         };
         let env = map(&[("HF_TOKEN", "x")]);
-        let wrong = |wanted: &[(&str, &str)]| said(|errors| check_wanted("spec.secrets", &map(wanted), &env, errors));
+        let wrong =
+            |wanted: &[(&str, &str)]| said(|errors| check_wanted("spec.secrets", &map(wanted), &env, errors));
         assert_eq!(wrong(&[("AWS_KEY", "aws")]), "");
-        assert!(wrong(&[("HF_TOKEN", "hf")]).contains("spec.secrets.HF_TOKEN: `HF_TOKEN` is a variable in `env` too"));
+        assert!(
+            wrong(&[("HF_TOKEN", "hf")])
+                .contains("spec.secrets.HF_TOKEN: `HF_TOKEN` is a variable in `env` too")
+        );
         assert!(wrong(&[("RUNYARD_TOKEN", "hf")]).contains("set by Runyard"));
         assert!(wrong(&[("A=B", "hf")]).contains("no `=`"));
         assert!(wrong(&[("A", "h f")]).contains("no name of a secret"));

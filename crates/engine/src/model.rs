@@ -200,7 +200,7 @@ fn no_job(actor: &Actor, what: &str) -> Result<()> {
 }
 
 /// The project that is meant, when it was or was not named.
-fn project_named(tx: &mut Tx, actor: &Actor, named: Option<&str>) -> Result<ProjectId> {
+pub(crate) fn project_named(tx: &mut Tx, actor: &Actor, named: Option<&str>) -> Result<ProjectId> {
     match (named, actor.scope) {
         (None, Scope::Project(own) | Scope::Run(own, _)) => Ok(own),
         (named, _) => Ok(project::resolve(tx, actor, named.unwrap_or(project::DEFAULT))?.id),

@@ -5,6 +5,7 @@ use runyard_domain::{
     activity::LEASE_MS as LEASE_MS_OF_ACTIVITIES,
     job::{Exit, JobSpec, Reason, WorkerJob},
     run::{Cause, Job, Run, Status},
+    secret::SecretEnv,
     worker_run::BATCH,
 };
 use runyard_executors::{self as executors, Observation};
@@ -14,14 +15,14 @@ use super::LEASE_MS;
 use crate::{
     Engine, Error, Result,
     run::{advance, announce, transition},
-    token, worker_run,
+    secret, token, worker_run,
 };
 
 /// Grace of a program that is stopped by something else than a person, in milliseconds.
 const OWN_GRACE_MS: i64 = 30_000;
 
 /// The job as its executor and its runner know it.
-pub(super) fn hand(engine: &Engine, run: &Run, job: &Job) -> executors::Job {
+fn hand(engine: &Engine, run: &Run, job: &Job) -> executors::Job {
     let spec = JobSpec {
         job_id: job.id,
         run_id: run.id,
@@ -35,7 +36,7 @@ pub(super) fn hand(engine: &Engine, run: &Run, job: &Job) -> executors::Job {
         image: None,
         source: run.spec.source.clone(),
         env: run.spec.env.clone(),
-        secret_env: runyard_domain::secret::SecretEnv::default(),
+        secret_env: SecretEnv::default(),
         requirements: run.spec.requirements.clone(),
         config: run.config.clone(),
         resources: run.resources.clone(),
@@ -61,6 +62,24 @@ pub(super) fn hand(engine: &Engine, run: &Run, job: &Job) -> executors::Job {
     }
 }
 
+/// The job as its executor is asked about it: without the secrets of its program, with the account at the registry that its
+/// image comes from.
+pub(super) async fn watched(engine: &Engine, run: &Run, job: &Job) -> executors::Job {
+    let registry = match secret::of_registry(engine, run).await {
+        Ok(Ok(account)) => account,
+        // The registry will say that it wants one.
+        Ok(Err(reason)) => {
+            tracing::warn!(run = %run.id, "{reason}");
+            None
+        }
+        Err(error) => {
+            tracing::warn!(run = %run.id, "the account at the registry could not be read: {error}");
+            None
+        }
+    };
+    executors::Job { registry, ..hand(engine, run, job) }
+}
+
 /// What the job of a worker run must know.
 fn worker(run: &Run) -> Option<WorkerJob> {
     let spec = run.spec.worker.as_ref()?;
@@ -83,6 +102,11 @@ pub(super) async fn begin(
         Ok(executor) => executor,
         Err(error) => return refuse(engine, run, error.to_string()).await,
     };
+    let (secret_env, registry) =
+        match (secret::of_job(engine, run).await?, secret::of_registry(engine, run).await?) {
+            (Ok(values), Ok(account)) => (values, account),
+            (Err(reason), _) | (_, Err(reason)) => return refuse(engine, run, reason).await,
+        };
     let (run, job) = match job {
         Some(job) if run.life.status == Status::JobCreated => (run.clone(), job),
         _ => {
@@ -95,7 +119,11 @@ pub(super) async fn begin(
             }
         }
     };
-    match executor.submit(&hand(engine, &run, &job)).await {
+    let mut handed = hand(engine, &run, &job);
+    // Only what is handed over has them: what the controller keeps does not.
+    handed.spec.secret_env = secret_env;
+    handed.registry = registry;
+    match executor.submit(&handed).await {
         Ok(()) => {
             let causes = vec![Cause::Submitted, Cause::Pending { reason: None }];
             Ok(advance(engine, run.id, job.epoch, causes).await?.map(|run| (run, Some(job))))
