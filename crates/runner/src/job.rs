@@ -20,6 +20,7 @@ use crate::{
     listen::{self, Signals},
     orders::Orders,
     output::Output,
+    printed::Printed,
     processes, recover,
     recover::Program,
     server::{Patience, Refusal, Server},
@@ -251,11 +252,14 @@ async fn supervise_and_sample(job: &Rc<Job>, program: Crew, group: &mut Group, l
     let group = &*group;
     let watched = Watched { job, group, launched_at };
     let mut sampler = Sampler::new(job, group);
+    let mut printed = Printed::of(job);
     let exit = tokio::select! {
         biased;
         exit = supervise::supervise(&watched, program) => exit,
         never = sampler.run(job) => match never {},
+        never = Printed::run(&mut printed, job) => match never {},
     };
+    Printed::finish(printed, job).await;
     sampler.finish(job);
     worker::judge(job, exit).await
 }

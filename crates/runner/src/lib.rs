@@ -18,6 +18,7 @@ mod launch;
 mod listen;
 mod orders;
 mod output;
+mod printed;
 mod processes;
 mod python;
 mod records;

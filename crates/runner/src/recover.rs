@@ -17,6 +17,7 @@ use crate::{
     folder::Folder,
     gang,
     job::Job,
+    printed::Printed,
     processes::{self, Process},
 };
 
@@ -64,6 +65,7 @@ pub(crate) async fn after_launch(job: &Job) -> Exit {
         |known| known.group.clone(),
     );
     end_what_is_left(job, program.as_ref(), &group).await;
+    Printed::finish(Printed::of(job), job).await;
     let launched_at = program.map(|program| program.launched_at).or_else(|| launched_at(&job.folder));
     let message = "the runner was killed, or the machine restarted, while the program ran; the program was ended with it";
     Exit { launched_at, ..Exit::because(Reason::RunnerKilled, message, clock::now()) }

@@ -14,6 +14,8 @@ pub const MAX_DEFINITIONS: usize = 100;
 const MAX_REGEX: usize = 1000;
 /// Bytes that an expression may take once it is compiled.
 const MAX_COMPILED: usize = 1 << 20;
+/// How the names of what a runner measures by itself begin.
+const OWN: &str = "system/";
 /// Characters of the longest description.
 const MAX_DESCRIPTION: usize = 1000;
 
@@ -85,6 +87,11 @@ pub fn check(path: &str, definitions: &[Definition], errors: &mut FieldErrors) {
         let at = |field: &str| format!("{path}.{index}.{field}");
         if let Err(error) = check_tag(&definition.name) {
             errors.add(at("name"), error.to_string());
+        } else if definition.name.starts_with(OWN) {
+            errors.add(
+                at("name"),
+                format!("`{OWN}` begins what the runner measures itself: name it otherwise"),
+            );
         } else if definitions[..index].iter().any(|other| other.name == definition.name) {
             errors.add(at("name"), format!("`{}` is defined twice: give each its own name", definition.name));
         }
@@ -145,6 +152,7 @@ mod tests {
             defined("", r"(\d)(\d)"),
             defined("ahead", r"(?=x)(\d)"),
             defined("big", r"(\d{1000}{1000})"),
+            defined("system/loss", r"(\d)"),
         ];
         let mut errors = FieldErrors::default();
         check("m", &all, &mut errors);
@@ -156,6 +164,7 @@ mod tests {
         assert!(said("m.2.regex").contains("has 2 groups"), "{errors}");
         assert!(said("m.3.regex").contains("look-around"), "{errors}");
         assert!(said("m.4.regex").contains("larger than"), "{errors}");
+        assert!(said("m.5.name").contains("`system/` begins"), "{errors}");
 
         let mut errors = FieldErrors::default();
         check("m", &vec![defined("a", "(a)"); 101], &mut errors);

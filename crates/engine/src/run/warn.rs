@@ -1,7 +1,10 @@
 //! Warnings: what a person should know of a run that goes on all the same. An event with the status that the run has;
 //! it changes nothing else.
 
-use runyard_domain::{Millis, RunId, run::{Entry, Run}};
+use runyard_domain::{
+    Millis, RunId,
+    run::{Entry, Run},
+};
 use runyard_store::{self as store, Tx};
 use serde_json::{Map, Value};
 

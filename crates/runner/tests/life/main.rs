@@ -4,6 +4,7 @@ mod bench;
 mod end;
 mod fake;
 mod instances;
+mod printed;
 mod report;
 mod server;
 mod staging;
