@@ -12,6 +12,7 @@ use std::{
 use runyard_domain::{
     Millis,
     job::{Exit, JobSpec, StopOrder, folder},
+    secret,
 };
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +108,22 @@ pub(crate) fn mark_spawned(
         }
     }
     replace(job, folder::SPAWNED, &to_json(spawned)?, false)
+}
+
+/// Writes the spec again without the values of secrets, and deletes what a crash left of writing it: nobody will launch
+/// the program any more.
+pub(crate) fn forget_secrets(job: &Path) -> io::Result<()> {
+    let Some(text) = read(&job.join(folder::SPEC))? else { return Ok(()) };
+    // What cannot be read is of another version, or damaged: then nobody reads secrets out of it either.
+    let Some(without) = serde_json::from_slice(&text).ok().and_then(|spec| secret::forgotten(&spec)) else {
+        return Ok(());
+    };
+    for entry in fs::read_dir(job)?.flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(folder::STAGED.as_bytes()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    replace(job, folder::SPEC, &to_json(&without)?, true)
 }
 
 /// Leaves the order to stop, in place of an earlier one.
@@ -234,7 +251,7 @@ fn replace(job: &Path, name: &str, bytes: &[u8], durable: bool) -> io::Result<()
 fn write_staged(job: &Path, bytes: &[u8], durable: bool) -> io::Result<PathBuf> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let path = job.join(format!(".executor-{}-{count}", std::process::id()));
+    let path = job.join(format!("{}{}-{count}", folder::STAGED, std::process::id()));
     // A file of this name is the leftover of an earlier process with the same id.
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
     file.write_all(bytes)?;
