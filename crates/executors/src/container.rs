@@ -208,11 +208,11 @@ impl Executor for Container {
     }
 
     async fn release(&self, job: JobId) -> Result<(), Error> {
-        self.alone(move |shared| shared.state().phases.remove(&job)).await;
+        let released = self.alone(move |shared| shared.release(job)).await;
         self.inner.forget(job);
         self.inner.shared.changed.notify_one();
         self.inner.discard(job);
-        Ok(())
+        released
     }
 
     async fn delete(&self, job: JobId) -> Result<i64, Error> {

@@ -187,9 +187,9 @@ impl Executor for Local {
     }
 
     async fn release(&self, job: JobId) -> Result<(), Error> {
-        self.alone(move |shared| shared.state().phases.remove(&job)).await;
+        let released = self.alone(move |shared| shared.release(job)).await;
         self.shared.changed.notify_one();
-        Ok(())
+        released
     }
 
     async fn delete(&self, job: JobId) -> Result<i64, Error> {
@@ -253,6 +253,13 @@ impl Shared {
         self.options.jobs.join(job.to_string())
     }
 
+    /// Forgets a job that is over, and deletes the values of secrets where its runner could not.
+    pub(crate) fn release(&self, job: JobId) -> Result<(), Error> {
+        self.state().phases.remove(&job);
+        let folder = self.folder(job);
+        folder::forget_secrets(&folder).map_err(|error| unavailable("tidy", &folder, &error))
+    }
+
     /// Leaves the order to stop and signals the runner; `false`: none was ever started, and none will be. Without a
     /// deadline an order that is there stays.
     pub(crate) fn stop(&self, job: JobId, deadline: Option<Millis>, signal: Signal) -> Result<bool, Error> {
@@ -269,6 +276,7 @@ impl Shared {
         }
         if !matches!(progress, Progress::Spawned(_)) {
             if order.is_some() {
+                folder::forget_secrets(&folder).map_err(cannot)?;
                 self.state().phases.insert(job, Phase::Stopped);
             }
             return Ok(false);

@@ -18,7 +18,7 @@ pub(crate) fn base(spec: &JobSpec, inherited: impl Iterator<Item = (OsString, Os
     let mut env: Environment =
         inherited.filter(|(name, _)| !name.to_string_lossy().starts_with("RUNYARD_")).collect();
     set(&mut env, "PYTHONUNBUFFERED", "1");
-    for (name, value) in &spec.env {
+    for (name, value) in spec.env.iter().chain(&spec.secret_env.0) {
         set(&mut env, name, value);
     }
     // By this, a later runner finds what an earlier one left behind.

@@ -12,7 +12,10 @@ use nix::{
     errno::Errno,
     fcntl::{FcntlArg, fcntl},
 };
-use runyard_domain::job::folder;
+use runyard_domain::{
+    job::{JobSpec, folder},
+    secret,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// What went wrong with a file of the job's folder.
@@ -140,6 +143,18 @@ impl Folder {
         made.and_then(|mut file| file.write_all(content.as_bytes()).and_then(|()| file.sync_all()))
             .and_then(|()| self.sync())
             .map_err(failed("make", &path))
+    }
+
+    /// Writes the spec again without the values of secrets, and deletes what an executor that was killed left of writing it.
+    pub(crate) fn forget_secrets(&self, spec: &JobSpec) -> Result<(), Error> {
+        let Some(without) = secret::forgotten(spec) else { return Ok(()) };
+        let listed = fs::read_dir(&self.root).map_err(failed("list", &self.root))?;
+        for entry in listed.flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(folder::STAGED.as_bytes()) {
+                fs::remove_file(entry.path()).map_err(failed("delete", &entry.path()))?;
+            }
+        }
+        self.write(folder::SPEC, &without)
     }
 
     /// Says that the server has everything. Losing this mark in a crash only means delivering again.

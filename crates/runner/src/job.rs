@@ -130,8 +130,16 @@ fn leave(job: &Job, refusal: Refusal) -> Result<(), Undelivered> {
 }
 
 fn mark_delivered(job: &Job) {
-    if let Err(error) = job.folder.mark_delivered() {
-        tracing::warn!(%error, "a later runner will deliver this job again");
+    // First: a runner that comes after the mark does nothing any more.
+    let forgotten = job.folder.forget_secrets(&job.spec);
+    match (job.folder.mark_delivered(), forgotten) {
+        (Err(error), _) => tracing::warn!(%error, "a later runner will deliver this job again"),
+        // Nobody needs the spec of a delivered job, and deleting it takes no room.
+        (Ok(()), Err(error)) => {
+            tracing::warn!(%error, "deleting the spec, for the secrets in it");
+            let _ = std::fs::remove_file(job.folder.path(folder::SPEC));
+        }
+        (Ok(()), Ok(())) => {}
     }
 }
 

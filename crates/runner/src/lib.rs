@@ -16,6 +16,7 @@ mod gang;
 mod job;
 mod launch;
 mod listen;
+mod mask;
 mod orders;
 mod output;
 mod printed;
@@ -42,7 +43,7 @@ use std::{
 pub use cgroup::{Finding, probe};
 use runyard_domain::job::{self as names, JobSpec};
 
-use crate::{folder::Folder, job::Job, listen::Signals, output::Output};
+use crate::{folder::Folder, job::Job, listen::Signals, mask::Masks, output::Output};
 
 /// Why a runner cannot do its work. The next one on the same folder tries again.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +128,7 @@ fn begin(root: &Path, inside: &Inside) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = tokio::task::LocalSet::new().block_on(&runtime, async {
         let signals = Signals::catch()?;
-        let output = Output::open(&folder.path(names::folder::OUTPUT))?;
+        let output = Output::open(&folder.path(names::folder::OUTPUT), Masks::of(&spec.secret_env))?;
         let job = Rc::new(Job::new(folder, spec, output));
         Ok::<_, Error>(job::live(job, starts, signals).await?)
     });

@@ -264,3 +264,39 @@ fn write_staged(job: &Path, bytes: &[u8], durable: bool) -> io::Result<PathBuf> 
 fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use runyard_domain::{JobId, ProjectId, RunId};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_whose_job_is_over_has_no_values_of_secrets() {
+        let place = tempfile::tempdir().unwrap();
+        let job = place.path().join("job");
+        let spec: JobSpec = serde_json::from_value(serde_json::json!({
+            "job_id": JobId::new(Millis(1), [7; 10]), "run_id": RunId::new(Millis(1), [7; 10]),
+            "project_id": ProjectId::new(Millis(1), [7; 10]), "epoch": 1, "run_name": "r",
+            "url": "http://127.0.0.1:1", "token": "t", "command": ["true"], "config": {},
+            "resources": {"cpu": "1"}, "grace_ms": 1, "cache_dir": "c", "secret_env": {"HF": "hunter2-token"},
+        }))
+        .unwrap();
+        submit(&job, &spec).unwrap();
+        fs::write(job.join(".executor-1-1"), "hunter2-token").unwrap();
+        let with = fs::read_to_string(job.join(folder::SPEC)).unwrap();
+        assert!(with.contains("hunter2-token"));
+        assert_eq!(fs::metadata(job.join(folder::SPEC)).unwrap().permissions().mode() & 0o777, 0o600);
+        forget_secrets(&job).unwrap();
+        let left: Vec<String> = fs::read_dir(&job)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert_eq!(left, [folder::SPEC]);
+        let without: JobSpec = serde_json::from_slice(&fs::read(job.join(folder::SPEC)).unwrap()).unwrap();
+        assert_eq!(without, secret::forgotten(&spec).unwrap());
+        assert!(without.secret_env.is_empty());
+        forget_secrets(&job).unwrap();
+        forget_secrets(&place.path().join("another")).unwrap();
+    }
+}
