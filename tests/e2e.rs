@@ -34,6 +34,8 @@ mod full_disk;
 mod gc;
 #[path = "e2e/gpu.rs"]
 mod gpu;
+#[path = "e2e/instances.rs"]
+mod instances;
 #[path = "e2e/main_road.rs"]
 mod main_road;
 #[path = "e2e/model_jobs.rs"]

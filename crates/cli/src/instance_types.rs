@@ -14,7 +14,8 @@ use toml::{
 use crate::{args::gpu_of, failure::Failure};
 
 const FIELDS: &str = "cpu, memory, gpu, shared_memory, ephemeral_storage and executor";
-const EXAMPLE: &str = "a file of instance types looks like `\"gpu.large\" = {cpu = 8, memory = \"64Gi\", gpu = \"A100:2\"}`";
+const EXAMPLE: &str =
+    "a file of instance types looks like `\"gpu.large\" = {cpu = 8, memory = \"64Gi\", gpu = \"A100:2\"}`";
 
 /// A place in the file, and what is wrong there.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,7 +43,10 @@ fn parse(text: &str) -> Result<Vec<InstanceType>, Wrong> {
     let mut types = Vec::new();
     collect(table.get_ref(), "", &mut types)?;
     if types.len() > TYPES_MAX {
-        return Err(Wrong { at: text.len(), what: format!("there are more than {TYPES_MAX} instance types") });
+        return Err(Wrong {
+            at: text.len(),
+            what: format!("there are more than {TYPES_MAX} instance types"),
+        });
     }
     Ok(types)
 }
@@ -53,7 +57,8 @@ fn collect(table: &DeTable<'_>, above: &str, types: &mut Vec<InstanceType>) -> R
         let name = format!("{above}{}", key.get_ref());
         let at = key.span().start;
         let DeValue::Table(own) = value.get_ref() else {
-            let what = format!("`{name}` is no instance type: it has {FIELDS}, in braces or below `[{name}]`");
+            let what =
+                format!("`{name}` is no instance type: it has {FIELDS}, in braces or below `[{name}]`");
             return Err(Wrong { at, what });
         };
         if is_group(own) {
@@ -82,11 +87,14 @@ fn instance_type(name: &str, at: usize, table: &DeTable<'_>) -> Result<InstanceT
     let mut executor = None;
     for (key, value) in table {
         let field = key.get_ref().as_ref();
-        let wrong = |what: String| Wrong { at: value.span().start, what: format!("`{name}`: {field}: {what}") };
+        let wrong =
+            |what: String| Wrong { at: value.span().start, what: format!("`{name}`: {field}: {what}") };
         match field {
             "cpu" => resources.cpu = scalar(value.get_ref()).map_err(wrong)?,
             "memory" => resources.memory = Some(scalar(value.get_ref()).map_err(wrong)?),
-            "ephemeral_storage" => resources.ephemeral_storage = Some(scalar(value.get_ref()).map_err(wrong)?),
+            "ephemeral_storage" => {
+                resources.ephemeral_storage = Some(scalar(value.get_ref()).map_err(wrong)?)
+            }
             "shared_memory" => resources.shared_memory = Some(scalar(value.get_ref()).map_err(wrong)?),
             "gpu" => resources.gpu = gpu(value.get_ref()).map_err(wrong)?,
             "executor" => executor = Some(scalar(value.get_ref()).map_err(wrong)?),

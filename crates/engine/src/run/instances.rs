@@ -26,7 +26,9 @@ pub(super) fn check(new: &NewRun, types: &[InstanceType], executors: &[&str], er
                 if new.executor.is_none() && !executors.contains(&executor.as_str()) =>
             {
                 let there = executors.join(", ");
-                let text = format!("`{name}` is run by the executor `{executor}`, which is not here; there is {there}");
+                let text = format!(
+                    "`{name}` is run by the executor `{executor}`, which is not here; there is {there}"
+                );
                 errors.add("spec.instance_type", text);
             }
             Ok(_) => {}

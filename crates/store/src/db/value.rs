@@ -2,7 +2,7 @@
 
 use runyard_domain::{
     BlueprintId, BucketId, BucketObjectId, ClassId, ClassificationId, CorpusId, DatasetId, ElementId, ElementTypeId, EntityId,
-    EntityTypeId, FileSetId, ImageId, JobId, MetadataId, Millis, ModelId, ModelVersionId, ProjectId, RunId,
+    EntityTypeId, ExperimentId, FileSetId, ImageId, JobId, MetadataId, Millis, ModelId, ModelVersionId, ProjectId, RunId,
     TokenId, TranscriptionEntityId, TranscriptionId, WorkerRunId,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -183,6 +183,7 @@ ids! {
     ClassificationId, "a classification id";
     EntityTypeId, "an entity type id";
     EntityId, "an entity id";
+    ExperimentId, "an experiment id";
     TranscriptionEntityId, "a transcription entity id";
     MetadataId, "a metadata id";
     BucketId, "a bucket id";
