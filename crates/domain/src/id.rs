@@ -103,6 +103,8 @@ id!(/// Id of an entity in a transcription.
     TranscriptionEntityId, "entity of a transcription");
 id!(/// Id of an entry of metadata.
     MetadataId, "metadata");
+id!(/// Id of an experiment.
+    ExperimentId, "experiment");
 id!(/// Id of a bucket.
     BucketId, "bucket");
 id!(/// Id of what is under a key of a bucket, or on its way there.

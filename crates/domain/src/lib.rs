@@ -32,8 +32,8 @@ pub mod worker_run;
 pub use checksum::ChecksumKind;
 pub use fields::FieldErrors;
 pub use id::{
-    BlueprintId, BucketId, BucketObjectId, ClassId, ClassificationId, CorpusId, DatasetId, ElementId, ElementTypeId, EntityId,
-    EntityTypeId, FileSetId, ImageId, JobId, MetadataId, ModelId, ModelVersionId, ProjectId, RunId, TokenId,
-    TranscriptionEntityId, TranscriptionId, WorkerRunId,
+    BlueprintId, BucketId, BucketObjectId, ClassId, ClassificationId, CorpusId, DatasetId, ElementId,
+    ElementTypeId, EntityId, EntityTypeId, ExperimentId, FileSetId, ImageId, JobId, MetadataId, ModelId,
+    ModelVersionId, ProjectId, RunId, TokenId, TranscriptionEntityId, TranscriptionId, WorkerRunId,
 };
 pub use time::Millis;

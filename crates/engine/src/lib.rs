@@ -15,6 +15,7 @@ pub mod dataset;
 pub mod element;
 pub mod error;
 pub mod event;
+pub mod experiment;
 pub mod file_set;
 pub mod garbage;
 mod idempotent;

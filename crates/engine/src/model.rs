@@ -2,6 +2,7 @@
 //! was verified, and its content never changes after that.
 
 pub mod begin;
+pub mod bucket;
 mod changing;
 pub mod checkpoint;
 pub mod complete;
@@ -10,6 +11,8 @@ pub mod delete;
 mod finish;
 pub mod foreign;
 mod origin;
+mod pack;
+mod packed;
 pub mod parts;
 pub mod patch;
 mod read;
@@ -26,7 +29,7 @@ pub use delete::{delete, delete_version};
 pub use finish::Finished;
 pub use parts::{NewPart, parts};
 pub use patch::{Patch, patch, patch_version};
-pub(crate) use read::pipe;
+pub(crate) use pack::{Open, packing};
 pub use runyard_domain::model::{Reference, State};
 use runyard_domain::{ModelId, ModelVersionId, ProjectId, token::Scope};
 use runyard_objects::{GetAs, Signed};

@@ -117,6 +117,7 @@ pub async fn delete(engine: &Engine, actor: &Actor, id_or_name: &str) -> Result<
                 )));
             }
             store::image::delete_project(tx, project.id)?;
+            store::experiment::delete_project(tx, project.id)?;
             store::project::delete(tx, project.id)?;
             Ok(project.id)
         })

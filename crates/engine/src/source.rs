@@ -1,6 +1,6 @@
 //! Sources: packed folders of code, stored once per content.
 
-mod gather;
+pub(crate) mod gather;
 
 use bytes::Bytes;
 use futures::Stream;

@@ -13,6 +13,7 @@ pub mod db;
 pub mod dump;
 pub mod element;
 pub mod event;
+pub mod experiment;
 pub mod file_set;
 pub mod idempotency;
 pub mod image;

@@ -50,7 +50,7 @@ fn scratch(engine: &Engine) -> Result<PathBuf> {
 }
 
 /// The bytes of a stream as they come, for who can only wait for them. The task ends with the stream, or with the pipe.
-pub(crate) fn pipe(mut stream: ByteStream) -> (Pipe, JoinHandle<Result<(), ObjectsError>>) {
+pub(super) fn pipe(mut stream: ByteStream) -> (Pipe, JoinHandle<Result<(), ObjectsError>>) {
     let (sender, pieces) = mpsc::channel(WAITING);
     let pump = tokio::spawn(async move {
         while let Some(piece) = stream.next().await {
@@ -69,7 +69,7 @@ pub(crate) fn pipe(mut stream: ByteStream) -> (Pipe, JoinHandle<Result<(), Objec
 }
 
 /// See [`pipe`]. To be read on a thread that may block.
-pub(crate) struct Pipe {
+pub(super) struct Pipe {
     pieces: mpsc::Receiver<io::Result<Bytes>>,
     current: Bytes,
 }

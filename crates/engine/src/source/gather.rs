@@ -1,16 +1,15 @@
 //! Packs objects of a bucket into a source: the code of a run as it is now, whatever is written to the bucket later.
 
-use std::io;
+use std::collections::HashMap;
 
-use futures::{StreamExt, stream};
-use runyard_archive::model::{Checksum, PartOptions, StreamFile, pack_streams};
+use futures::FutureExt;
+use runyard_archive::model::StreamFile;
 use runyard_domain::channel::Place;
-use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{MAX_BYTES, Source, put};
 use crate::{
     Actor, Engine, Error, Result,
-    model::pipe,
+    model::{Open, packing},
     oss::{
         Object,
         list::{self, After, Entry, Wanted},
@@ -20,15 +19,11 @@ use crate::{
 
 /// Most files of a source.
 const FILES_MAX: usize = 100_000;
-/// Bytes that are handed on at once.
-const PIECE: u64 = 1 << 20;
-/// Pieces that wait to be stored.
-const WAITING: usize = 4;
 
 /// A file of a source and the object that it is made of.
-struct Member {
-    file: StreamFile,
-    object: Object,
+pub(crate) struct Member {
+    pub(crate) file: StreamFile,
+    pub(crate) object: Object,
 }
 
 /// The objects below a prefix, or the one object with this key, as a source. File modes are not known: nothing is executable.
@@ -43,56 +38,38 @@ pub async fn gather(engine: &Engine, actor: &Actor, place: &Place) -> Result<Sou
     }
     let bytes: u64 = members.iter().map(|member| member.file.size).sum();
     if bytes > MAX_BYTES.cast_unsigned() {
-        let message = format!("holds {bytes} bytes, and {MAX_BYTES} are the most: data belongs into input channels");
+        let message = format!("has {bytes} bytes, and {MAX_BYTES} are the most: data belongs into input channels");
         return Err(Error::field("source", message));
     }
-    let (sender, mut pieces) = mpsc::channel::<io::Result<bytes::Bytes>>(WAITING);
-    let packing = tokio::task::spawn_blocking({
-        let (engine, runtime) = (engine.clone(), Handle::current());
-        move || pack(&engine, &runtime, &members, &sender)
-    });
-    let stream = stream::poll_fn(move |context| pieces.poll_recv(context)).boxed();
+    let files = members.iter().map(|member| member.file.clone()).collect();
+    let (stream, packing) = packing(files, opener(engine, members));
     let stored = put(engine, actor, stream).await;
     let packed = packing.await.map_err(|error| Error::Internal(format!("packing did not end: {error}")))?;
     match packed {
         Err(runyard_archive::model::Error::Refused { path, why }) => {
             Err(Error::field("source", format!("`{path}` cannot be a file of the source: {why}")))
         }
-        Err(_) if stored.is_ok() => Err(Error::Internal("a source was stored that was not packed".to_owned())),
+        Err(error) if stored.is_ok() => Err(Error::Internal(format!("a source was stored that was not packed: {error}"))),
         // What could not be stored says more than that nobody took what was packed.
         _ => stored,
     }
 }
 
-fn pack(
-    engine: &Engine,
-    runtime: &Handle,
-    members: &[Member],
-    sender: &mpsc::Sender<io::Result<bytes::Bytes>>,
-) -> Result<(), runyard_archive::model::Error> {
-    let files: Vec<StreamFile> = members.iter().map(|member| member.file.clone()).collect();
-    let by_path: std::collections::HashMap<&str, &Object> =
-        members.iter().map(|member| (member.file.path.as_str(), &member.object)).collect();
-    let open = |file: &StreamFile| {
-        let object = by_path.get(file.path.as_str()).ok_or_else(|| io::Error::other("there is no such object"))?;
-        let opened = runtime.block_on(read::read(engine, object, 0..file.size));
-        let stream = opened.map_err(|error| io::Error::other(error.to_string()))?;
-        let _entered = runtime.enter();
-        Ok(pipe(stream).0)
-    };
-    let hand_on = |part: runyard_archive::model::Part| {
-        sender.blocking_send(Ok(part.bytes)).map_err(|_| io::Error::other("the source cannot be stored"))
-    };
-    let packed = pack_streams(&files, open, PartOptions { part_size: PIECE, checksum: Checksum::Sha256 }, hand_on);
-    if packed.is_err() {
-        // The end of the stream must not be taken for the end of an archive.
-        let _ = sender.blocking_send(Err(io::Error::other("the objects could not be packed")));
-    }
-    packed.map(drop)
+/// Opens the object of each member by the path of its file.
+pub(crate) fn opener(engine: &Engine, members: Vec<Member>) -> Open {
+    let engine = engine.clone();
+    let by_path: HashMap<String, Object> =
+        members.into_iter().map(|member| (member.file.path, member.object)).collect();
+    Box::new(move |file| {
+        let (engine, object) = (engine.clone(), by_path.get(&file.path).cloned());
+        let absent = Error::not_found("object", &file.path);
+        let size = file.size;
+        async move { read::read(&engine, &object.ok_or(absent)?, 0..size).await }.boxed()
+    })
 }
 
 /// The object with this key; else all below it, by their paths.
-async fn members(engine: &Engine, actor: &Actor, place: &Place) -> Result<Vec<Member>> {
+pub(crate) async fn members(engine: &Engine, actor: &Actor, place: &Place) -> Result<Vec<Member>> {
     if !place.is_prefix() {
         match read::find(engine, actor, &place.bucket, &place.key).await {
             Ok((_, object)) => return Ok(vec![member(place.name().to_owned(), object)]),

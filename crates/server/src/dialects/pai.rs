@@ -4,12 +4,14 @@
 
 mod code;
 mod event;
+mod experiment;
 mod id;
 mod job;
 mod label;
 mod log;
 mod machine;
 mod metric;
+mod model;
 mod query;
 mod refusal;
 mod request;
@@ -25,7 +27,7 @@ use axum::{
     http::{StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
-    routing::{get, post, put},
+    routing::{delete, get, post, put},
 };
 use runyard_engine::Actor;
 use serde_json::{Value, json};
@@ -96,14 +98,30 @@ fn jobs() -> Router<App> {
         .route("/trainingjobs/{id}/events", get(event::list))
         .route("/trainingjobs/{id}/instances/{instance}/events", get(event::of_instance))
         .route("/trainingjobs/{id}/errorinfo", get(job::error_info))
+        .route("/trainingjobs/{id}/outputmodels", get(model::of_job))
 }
 
 /// What clients ask beside jobs.
 fn others() -> Router<App> {
     Router::new()
+        .route("/defaultWorkspaces", get(workspace::get_default))
         .route("/workspaces", get(workspace::list))
         .route("/workspaces/{id}", get(workspace::get))
         .route("/workspaces/{id}/configs", get(workspace::configs))
+        .route("/experiments", get(experiment::list).post(experiment::create))
+        .route(
+            "/experiments/{id}",
+            get(experiment::get).put(experiment::update).delete(experiment::delete),
+        )
+        .route("/experiments/{id}/labels", post(experiment::set_labels))
+        .route("/experiments/{id}/labels/{key}", delete(experiment::delete_label))
+        .route("/models", get(model::list).post(model::create))
+        .route("/models/{id}", get(model::get).delete(model::delete))
+        .route("/models/{id}/versions", get(model::versions).post(model::create_version))
+        .route(
+            "/models/{id}/versions/{name}",
+            get(model::get_version).put(model::update_version).delete(model::delete_version),
+        )
         .route("/ecsspecs", get(machine::specs))
         .route("/images", get(machine::images))
         .route("/tensorboards", get(tensorboard::list).post(tensorboard::create))
@@ -140,6 +158,13 @@ fn is_ours(request: &Request) -> bool {
     let headers = request.headers();
     let signed = headers.get(header::AUTHORIZATION).is_some_and(|text| text.as_bytes().starts_with(b"acs "));
     signed || headers.contains_key("x-acs-version")
+}
+
+/// A body that is JSON.
+fn body(bytes: &[u8]) -> Result<Value, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        Problem::new(StatusCode::BAD_REQUEST, "invalid_json", format!("the body is not JSON: {error}"))
+    })
 }
 
 async fn unknown(request: Request) -> Response {

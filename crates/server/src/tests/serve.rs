@@ -30,6 +30,7 @@ fn options(data: &Path) -> Options {
         max_log_bytes: runyard_engine::log::DEFAULT_MAX_BYTES,
         instance_types: Vec::new(),
         keep: runyard_engine::garbage::gc::Keep::default(),
+        containers: None,
         allow_network_filesystem: false,
         chariot: crate::chariot::Settings::default(),
         arkindex: crate::arkindex::Settings::default(),

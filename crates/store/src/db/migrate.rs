@@ -28,6 +28,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 8, name: "secrets", sql: include_str!("../../migrations/0008_secrets.sql") },
     Migration { version: 9, name: "channels", sql: include_str!("../../migrations/0009_channels.sql") },
     Migration { version: 10, name: "oss", sql: include_str!("../../migrations/0010_oss.sql") },
+    Migration { version: 11, name: "experiments", sql: include_str!("../../migrations/0011_experiments.sql") },
 ];
 
 /// Every table, a table after those that it refers to: as the migrations make them.

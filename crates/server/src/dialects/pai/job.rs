@@ -3,10 +3,10 @@
 use axum::extract::{Path, State};
 use runyard_domain::{RunId, run::Kind, token::Scope};
 use runyard_engine as engine;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
-    Answer, Asked, code, id, metric,
+    Answer, Asked, code, experiment, id, metric,
     query::Parameters,
     refusal,
     request::{self, Known, translate},
@@ -30,14 +30,13 @@ pub(super) async fn create(
     asked: Asked,
     Raw(body): Raw<{ limits::JSON }>,
 ) -> Answer {
-    let sent: Value = serde_json::from_slice(&body).map_err(|error| {
-        Problem::new(axum::http::StatusCode::BAD_REQUEST, "invalid_json", format!("the body is not JSON: {error}"))
-    })?;
+    let sent = super::body(&body)?;
     let executors: Vec<&str> = app.engine.executors.iter().map(|executor| executor.name()).collect();
     let project = project(&app, &asked, request::workspace(&sent)).await?;
     let known = Known {
         instance_types: app.engine.options.instance_types.iter().map(|known| known.name.clone()).collect(),
         project: Some(project),
+        experiment: experiment::of_job(&app, &asked, &sent).await?,
         executor: app.pai.executor(&executors).to_owned(),
     };
     let mut wanted = translate(&sent, &known)?;

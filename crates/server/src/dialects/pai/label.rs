@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use runyard_domain::FieldErrors;
 use runyard_engine as engine;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Answer, Asked, job::find, query::Parameters, request::Label};
 use crate::{app::App, body::Raw, error::Problem, limits};
@@ -14,9 +14,7 @@ pub(super) async fn update(
     Path(id): Path<String>,
     Raw(body): Raw<{ limits::FORM }>,
 ) -> Answer {
-    let sent: Value = serde_json::from_slice(&body).map_err(|error| {
-        Problem::new(axum::http::StatusCode::BAD_REQUEST, "invalid_json", format!("the body is not JSON: {error}"))
-    })?;
+    let sent = super::body(&body)?;
     let given: Vec<Label> = crate::body::from_value(sent["Labels"].clone()).map_err(|errors| {
         let said = errors.0.into_values().flatten().collect::<Vec<_>>().join("; ");
         FieldErrors::one("Labels", format!("must be a list of Key and Value: {said}"))

@@ -15,11 +15,14 @@ use runyard_domain::{
     metric::definition::Definition,
     run::{Kind, Spec, recorded},
 };
-use runyard_engine::run::NewRun;
+use runyard_engine::{experiment::LABEL, run::NewRun};
 use serde_json::{Map, Value, json};
 
 pub(super) use body::Label;
 use body::{Body, CodeDir, Definition as Metric, Named};
+
+/// The word under which an experiment is recorded that this server does not have.
+const EXPERIMENT: &str = "experiment";
 
 /// What the translation has to know of this server.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +31,8 @@ pub(super) struct Known {
     pub(super) instance_types: Vec<String>,
     /// The project that the workspace stands for; `None`: the default one.
     pub(super) project: Option<String>,
+    /// The experiment that the job belongs to, by name.
+    pub(super) experiment: Option<String>,
     /// The executor that serves this dialect.
     pub(super) executor: String,
 }
@@ -75,6 +80,11 @@ pub(super) fn translate(sent: &Value, known: &Known) -> Result<Wanted, FieldErro
     let asked = resources::read(&body.compute_resource, &known.instance_types, &mut recorded, &mut errors);
     let code = code(body.code_dir.as_ref().or(algorithm.code_dir.as_ref()), &mut errors);
     record(&body, &mut recorded);
+    let mut labels = labels(&body, &mut errors);
+    if let Some(experiment) = &known.experiment {
+        recorded.remove(EXPERIMENT);
+        labels.insert(LABEL.to_owned(), experiment.clone());
+    }
     recorded.insert(recorded::ECHO.to_owned(), echo(sent));
     let is_training = algorithm.output_channels.iter().any(|channel| channel["Name"] == "model");
     let spec = Spec {
@@ -98,7 +108,7 @@ pub(super) fn translate(sent: &Value, known: &Known) -> Result<Wanted, FieldErro
         config: Some(hyperparameters(&body, &mut errors)),
         resources: asked.resources,
         executor: Some(known.executor.clone()),
-        labels: labels(&body, &mut errors),
+        labels,
         notes: body.training_job_description.clone().filter(|text| !text.is_empty()),
         spec: Some(spec),
         ..NewRun::default()
@@ -152,7 +162,7 @@ fn record(body: &Body, recorded: &mut recorded::Recorded) {
     };
     let said = [
         ("vpc", &body.user_vpc),
-        ("experiment", &body.experiment_config),
+        (EXPERIMENT, &body.experiment_config),
         ("settings", &body.settings),
         ("role_arn", &body.role_arn),
     ];

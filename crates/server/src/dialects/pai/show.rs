@@ -10,6 +10,7 @@ use runyard_domain::{
     Millis,
     run::{Event, Run, Status, recorded},
 };
+use runyard_engine::experiment::LABEL;
 use serde_json::{Map, Value, json};
 
 pub(super) use reason::{Reason, last_word, reason};
@@ -75,7 +76,7 @@ pub(super) fn listed(run: &Run, beside: &Beside) -> Value {
         "HyperParameters": hyperparameters(run),
         "InputChannels": channels(run, "InputChannels", "InputUri", inputs(run)),
         "OutputChannels": channels(run, "OutputChannels", "OutputUri", outputs(run)),
-        "Labels": run.labels.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect::<Vec<_>>(),
+        "Labels": labels(run),
         "Environments": run.spec.env,
         "PythonRequirements": run.spec.requirements,
         "ExperimentConfig": object("ExperimentConfig").unwrap_or_else(|| json!({})),
@@ -119,6 +120,13 @@ pub(super) fn time(at: Millis) -> String {
 /// A field of the request, as it was sent.
 fn echoed<'a>(run: &'a Run, name: &str) -> Option<&'a Value> {
     run.spec.recorded.get(recorded::ECHO)?.get(name).filter(|value| !value.is_null())
+}
+
+/// Those that were given; that of an experiment is in its own field.
+fn labels(run: &Run) -> Vec<Value> {
+    let own = echoed(run, "ExperimentConfig").is_some_and(|config| config["ExperimentId"].is_string());
+    let given = run.labels.iter().filter(|(key, _)| !own || *key != LABEL);
+    given.map(|(key, value)| json!({"Key": key, "Value": value})).collect()
 }
 
 fn algorithm(run: &Run) -> Value {

@@ -25,7 +25,7 @@ const WINDOW_MS: i64 = 15 * 60 * 1000;
 const WORD: usize = 128;
 
 /// Parameters of an address that OSS's signature covers; all others it leaves out.
-const SUBRESOURCES: &[&str] = &[
+pub(crate) const SUBRESOURCES: &[&str] = &[
     "accessPoint",
     "accessPointPolicy",
     "acl",

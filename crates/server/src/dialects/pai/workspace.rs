@@ -27,6 +27,13 @@ pub(super) async fn get(State(app): State<App>, asked: Asked, Path(id): Path<Str
     Ok(asked.answer(shown(&project)))
 }
 
+/// The caller's own project, or the one that is always there.
+pub(super) async fn get_default(State(app): State<App>, asked: Asked) -> Answer {
+    let named = project(&app, &asked, None).await?;
+    let project = engine::project::get(&app.engine, &asked.actor, &named).await?;
+    Ok(asked.answer(shown(&project)))
+}
+
 fn shown(project: &Project) -> Value {
     json!({
         "WorkspaceId": project.id.to_string(), "WorkspaceName": project.name, "DisplayName": project.name,

@@ -8,6 +8,7 @@ fn known() -> Known {
     Known {
         instance_types: vec!["local".to_owned(), "cpu.small".to_owned()],
         project: Some("ocr".to_owned()),
+        experiment: None,
         executor: "local".to_owned(),
     }
 }
@@ -111,6 +112,14 @@ fn what_cannot_be_honoured_is_recorded_by_a_word() {
     assert_eq!(words, wanted);
     assert_eq!(spec.recorded["instance_type"], "ecs.gn6i-c4g1.xlarge");
     assert_eq!((spec.instances, spec.instance_type), (Some(2), None));
+}
+
+#[test]
+fn a_job_of_an_experiment_that_there_is_has_its_label_and_no_warning() {
+    let known = Known { experiment: Some("first".to_owned()), ..known() };
+    let new = translate(&changed("/ExperimentConfig", json!({"ExperimentId": "e"})), &known).unwrap().new;
+    assert_eq!(new.labels["experiment"], "first");
+    assert!(!new.spec.unwrap().recorded.contains_key("experiment"));
 }
 
 #[test]
