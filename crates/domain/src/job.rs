@@ -188,6 +188,8 @@ pub enum Reason {
     ImageMissing,
     /// The disk is full: image or container had no room.
     NoSpace,
+    /// The program has ended well, and what it wrote to its outputs could not be kept.
+    OutputFailed,
     /// Stopped before the program was launched.
     NeverStarted,
     /// The back end ended the job for a reason of its own (evicted, node lost); the message says which.
@@ -208,6 +210,7 @@ impl Reason {
             | Self::LaunchFailed
             | Self::ImageMissing
             | Self::NoSpace
+            | Self::OutputFailed
             | Self::NeverStarted => None,
         }
     }

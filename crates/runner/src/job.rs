@@ -20,6 +20,7 @@ use crate::{
     listen::{self, Signals},
     orders::Orders,
     output::Output,
+    outputs,
     printed::Printed,
     processes, recover,
     recover::Program,
@@ -107,6 +108,11 @@ pub(crate) async fn live(job: Rc<Job>, starts: u64, signals: Signals) -> Result<
     if shipping.is_none() {
         tokio::task::spawn_local(listen::heartbeats(job.clone()));
     }
+    // Before the end is told: a run that is completed has its outputs.
+    let exit = match outputs::bring(&job, exit).await {
+        Ok(exit) => exit,
+        Err(refusal) => return leave(&job, refusal),
+    };
     let end = EndJob { exit, lengths: StreamLengths::default() };
     match ship::deliver(&job, shipping, &end).await {
         Ok(()) => {

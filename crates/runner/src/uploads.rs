@@ -22,14 +22,16 @@ use crate::{
     server::Refusal,
 };
 
-mod find;
+pub(crate) mod find;
 mod insist;
+mod keep;
 mod publish;
 mod send;
 
 use find::Beyond;
 use insist::{Patience, Stop};
-use send::Sending;
+pub(crate) use keep::{keep_output, send_output};
+use send::{Goal, Sending};
 
 /// How long until a records file that cannot be read is tried again.
 const AGAIN: Duration = Duration::from_millis(400);
@@ -81,8 +83,8 @@ impl Wanted {
 enum Begun {
     /// Files are still missing.
     Incomplete(String),
-    /// Complete, given up or deleted: nothing to do.
-    Over,
+    /// Complete, given up (with the reason) or deleted: nothing to do.
+    Over(Option<String>),
 }
 
 /// Until `ended` and nothing is left to bring. What cannot be brought is given up and said in the output.
@@ -173,13 +175,15 @@ fn may_name_files(line: &[u8]) -> bool {
 async fn bring(job: &Rc<Job>, wanted: &Wanted) -> Result<(), Refusal> {
     let id = match begin(job, wanted).await {
         Ok(Begun::Incomplete(id)) => id,
-        Ok(Begun::Over) => return Ok(()),
+        Ok(Begun::Over(_)) => return Ok(()),
         Err(stop) => return give_up(job, wanted, None, stop).await,
     };
     let (ml, path) = (job.folder.ml(), wanted.path.clone());
     let found = blocking(move || find::find(&ml, &path)).await;
     let sent = match found {
-        Ok(files) => Sending::new(job, wanted.title(), wanted.kind(), id.clone()).send(files).await,
+        Ok(files) => {
+            Sending::new(job, wanted.title(), Goal::Set(wanted.kind(), id.clone())).send(files).await
+        }
         Err(reason) => Err(Stop::GivenUp(reason)),
     };
     match sent {
@@ -196,6 +200,9 @@ async fn bring_output(job: &Rc<Job>, named: &[String]) -> Result<(), Refusal> {
     }
     let except: Vec<PathBuf> =
         named.iter().map(|path| ml.join(path)).chain([ml.join(OUTPUT).join(CHECKPOINTS)]).collect();
+    // Channels go where their addresses say.
+    let channels = job.spec.outputs.keys().map(|channel| ml.join(OUTPUT).join(channel));
+    let except: Vec<PathBuf> = except.into_iter().chain(channels).collect();
     let found = blocking(move || find::rest(&ml, OUTPUT, &except)).await;
     let (files, beyond) = match found {
         Ok(found) => found,
@@ -215,10 +222,10 @@ async fn bring_output(job: &Rc<Job>, named: &[String]) -> Result<(), Refusal> {
     };
     let id = match begin(job, &wanted).await {
         Ok(Begun::Incomplete(id)) => id,
-        Ok(Begun::Over) => return Ok(()),
+        Ok(Begun::Over(_)) => return Ok(()),
         Err(stop) => return give_up(job, &wanted, None, stop).await,
     };
-    match Sending::new(job, wanted.title(), wanted.kind(), id.clone()).send(files).await {
+    match Sending::new(job, wanted.title(), Goal::Set(wanted.kind(), id.clone())).send(files).await {
         Ok(()) => Ok(()),
         Err(stop) => give_up(job, &wanted, Some(&id), stop).await,
     }
@@ -260,7 +267,7 @@ async fn begin(job: &Job, wanted: &Wanted) -> Result<Begun, Stop> {
     };
     match id {
         Some(id) if status.as_deref() == Some("incomplete") && reason.is_none() => Ok(Begun::Incomplete(id)),
-        _ => Ok(Begun::Over),
+        _ => Ok(Begun::Over(reason)),
     }
 }
 

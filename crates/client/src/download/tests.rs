@@ -10,6 +10,7 @@ const SHA256: &str = "936a185caaa266bb9cbe981e9e05cb78cd732b0b3280eb944412bb6f8f
 /// `helloworld`, to be read at a path of the server that was asked.
 fn wanted(path: &str) -> File {
     File {
+        mode: None,
         path: path.into(),
         size: 10,
         sha256: SHA256.into(),
