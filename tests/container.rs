@@ -9,6 +9,8 @@ mod engine;
 mod life;
 #[path = "container/outliving.rs"]
 mod outliving;
+#[path = "container/registry.rs"]
+mod registry;
 
 use runyard_tests::{
     Server,
