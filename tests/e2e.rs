@@ -14,6 +14,10 @@ mod bad_report;
 mod bad_request;
 #[path = "e2e/blueprint.rs"]
 mod blueprint;
+#[path = "e2e/channel_trouble.rs"]
+mod channel_trouble;
+#[path = "e2e/channels.rs"]
+mod channels;
 #[path = "e2e/checkpoints.rs"]
 mod checkpoints;
 #[path = "e2e/datasets.rs"]
@@ -46,12 +50,16 @@ mod model_trouble;
 mod models;
 #[path = "e2e/outliving.rs"]
 mod outliving;
+#[path = "e2e/process.rs"]
+mod process;
 #[path = "e2e/reading.rs"]
 mod reading;
 #[path = "e2e/requirements.rs"]
 mod requirements;
 #[path = "e2e/s3.rs"]
 mod s3;
+#[path = "e2e/sdk_processor.rs"]
+mod sdk_processor;
 #[path = "e2e/sdk_workers.rs"]
 mod sdk_workers;
 #[path = "e2e/serving.rs"]

@@ -17,6 +17,7 @@ pub(crate) mod model;
 pub(crate) mod process;
 pub(crate) mod project;
 pub(crate) mod run;
+pub(crate) mod secret;
 pub(crate) mod server;
 pub(crate) mod submit;
 pub(crate) mod token;
@@ -157,6 +158,9 @@ pub(crate) enum Command {
     /// Tokens: who may speak to the server
     #[command(subcommand)]
     Token(token::Token),
+    /// Secrets: values that runs get by name, kept encrypted and never shown
+    #[command(subcommand)]
+    Secret(secret::Secret),
     /// Look for what is wrong with this machine and its server, and say how to mend it
     Doctor,
     /// List instance types: resources under a name, for --instance-type

@@ -33,6 +33,7 @@ mod restart;
 mod rm;
 mod run;
 mod runner;
+mod secret;
 mod serve;
 mod show;
 mod stop;
@@ -100,6 +101,7 @@ async fn speak(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Blueprint(args) => blueprint::run(context, args).await,
         Command::Project(args) => project::run(context, args).await,
         Command::Token(args) => token::run(context, args).await,
+        Command::Secret(args) => secret::run(context, args).await,
         Command::InstanceTypes => instance_types::run(context).await,
         Command::Serve(_)
         | Command::Runner(_)

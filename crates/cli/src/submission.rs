@@ -71,6 +71,7 @@ pub(crate) async fn submit(
             retries: args.retries,
             retry_on: args.retry_on,
             checkpoints: args.keep.retention(),
+            secrets: args.secrets.into_iter().collect(),
             instances: args.instances,
             instance_type: args.instance_type,
             ..RunSpec::default()

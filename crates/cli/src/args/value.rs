@@ -22,16 +22,21 @@ use crate::output::Format;
 
 /// A word of `--container-engine`.
 pub(super) fn engine(text: &str) -> Result<String, String> {
-    let known = matches!(text, "auto" | "off") || ["unix:///", "tcp://", "http://"].iter().any(|way| text.starts_with(way));
+    let known = matches!(text, "auto" | "off")
+        || ["unix:///", "tcp://", "http://"].iter().any(|way| text.starts_with(way));
     match known {
         true => Ok(text.to_owned()),
-        false => Err("is `auto`, `off`, or an address on this machine: unix:///PATH or tcp://HOST:PORT".to_owned()),
+        false => {
+            Err("is `auto`, `off`, or an address on this machine: unix:///PATH or tcp://HOST:PORT".to_owned())
+        }
     }
 }
 
 /// `UID:GID`.
 pub(super) fn user(text: &str) -> Result<String, String> {
-    let numbers = text.split_once(':').filter(|(user, group)| user.parse::<u32>().is_ok() && group.parse::<u32>().is_ok());
+    let numbers = text
+        .split_once(':')
+        .filter(|(user, group)| user.parse::<u32>().is_ok() && group.parse::<u32>().is_ok());
     numbers.map(|_| text.to_owned()).ok_or_else(|| "is two numbers, UID:GID, such as 1000:1000".to_owned())
 }
 
@@ -106,13 +111,20 @@ pub(crate) struct Answers;
 impl TypedValueParser for Answers {
     type Value = Answer;
 
-    fn parse_ref(&self, _: &clap::Command, _: Option<&clap::Arg>, value: &OsStr) -> Result<Answer, clap::Error> {
+    fn parse_ref(
+        &self,
+        _: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Answer, clap::Error> {
         let text = value.to_str().ok_or_else(|| clap::Error::new(clap::error::ErrorKind::InvalidUtf8))?;
         if let Ok(format) = Format::from_str(text, false) {
             return Ok(Answer::Format(format));
         }
         Ok(match text.split_once('=') {
-            Some((name, to)) => Answer::Channel(name.to_owned(), Some(to.to_owned()).filter(|to| !to.is_empty())),
+            Some((name, to)) => {
+                Answer::Channel(name.to_owned(), Some(to.to_owned()).filter(|to| !to.is_empty()))
+            }
             None => Answer::Channel(text.to_owned(), None),
         })
     }

@@ -11,13 +11,20 @@ use super::Processor;
 const HONOURED: &str = "PyTorchJob";
 
 /// Machines that may be taken away, for less money.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SpotSpec {
     /// `SpotWithPriceLimit` or `SpotAsPriceGo`.
     pub spot_strategy: String,
     /// The part of the full price that is paid at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spot_discount_limit: Option<f64>,
+}
+
+impl Default for SpotSpec {
+    /// At whatever price.
+    fn default() -> Self {
+        Self { spot_strategy: "SpotAsPriceGo".to_owned(), spot_discount_limit: None }
+    }
 }
 
 /// A private network of a cloud.
