@@ -22,6 +22,7 @@ mod object;
 mod project;
 mod result;
 mod run;
+mod secret;
 mod source;
 mod stream;
 mod system;
@@ -62,6 +63,8 @@ pub(crate) fn soon() -> OpenApiRouter<App> {
         .routes(routes!(run::stop))
         .routes(routes!(run::restart))
         .routes(routes!(event::list))
+        .routes(routes!(secret::list))
+        .routes(routes!(secret::put, secret::delete))
         .routes(routes!(job::list))
         .routes(routes!(channel::lineage))
         .routes(routes!(log::read))

@@ -24,6 +24,7 @@ pub mod object;
 pub mod project;
 pub mod result;
 pub mod run;
+pub mod secret;
 pub mod source;
 pub mod system;
 pub mod token;

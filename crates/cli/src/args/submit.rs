@@ -64,6 +64,9 @@ pub(crate) struct Submit {
     pub(crate) retry_on: Option<Vec<RetryOn>>,
     #[command(flatten)]
     pub(crate) keep: Keep,
+    /// Secret for the program, as a variable; may be repeated. See `runyard secret`
+    #[arg(long = "secret", value_name = "VARIABLE=NAME", value_parser = value::pair)]
+    pub(crate) secrets: Vec<(String, String)>,
     /// Label; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = value::pair)]
     pub(crate) labels: Vec<(String, String)>,
