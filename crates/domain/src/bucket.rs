@@ -86,7 +86,8 @@ mod tests {
 
     #[test]
     fn almost_any_text_is_a_key() {
-        for key in ["a", "a/b", "a//b", "ü 日本 +%2F#?", "a/../b", "a\tb", ".hidden", "a/", &"x".repeat(1023)] {
+        for key in ["a", "a/b", "a//b", "ü 日本 +%2F#?", "a/../b", "a\tb", ".hidden", "a/", &"x".repeat(1023)]
+        {
             check_key(key).unwrap();
         }
         for (key, word) in [("", "1 to 1023"), ("/a", "begin"), ("\\a", "begin"), ("a\0b", "zero byte")] {

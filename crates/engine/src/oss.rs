@@ -69,7 +69,8 @@ fn writable(tx: &mut Tx, actor: &Actor, name: &str) -> Result<Bucket> {
 
 fn may_write(actor: &Actor) -> Result<()> {
     if matches!(actor.scope, Scope::Run(..)) {
-        let message = "the access key of a run only reads buckets: what it writes goes by its output channels";
+        let message =
+            "the access key of a run only reads buckets: what it writes goes by its output channels";
         return Err(Error::Forbidden(message.to_owned()));
     }
     Ok(())

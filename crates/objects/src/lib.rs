@@ -31,7 +31,7 @@ pub use key::check_key;
 pub use location::{Credentials, FolderSigning, Location};
 use s3::S3;
 pub use sign::{SignedGet, SignedPart, SignedPut, SignedRequest, Size, attachment};
-pub use sums::{Summed, combine_crc64, md5_of_parts};
+pub use sums::{Summed, combine_crc64, md5};
 
 /// The bytes of an object, in order.
 pub type ByteStream = BoxStream<'static, Result<Bytes, Error>>;

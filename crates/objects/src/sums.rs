@@ -49,11 +49,11 @@ pub fn combine_crc64(beginning: u64, end: u64, length: u64) -> u64 {
     crc_fast::checksum_combine(Crc64Xz, beginning, end, length)
 }
 
-/// The MD5 that stores answer for an object in parts with these MD5s.
-pub fn md5_of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8; 16]>) -> [u8; 16] {
+/// The MD5 of some pieces of bytes, one after the other.
+pub fn md5<P: AsRef<[u8]>>(pieces: impl IntoIterator<Item = P>) -> [u8; 16] {
     let mut md5 = Md5::new();
-    for part in parts {
-        md5.update(part);
+    for piece in pieces {
+        md5.update(piece);
     }
     md5.finalize().into()
 }

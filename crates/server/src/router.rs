@@ -67,6 +67,7 @@ pub(crate) fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(dialects::pai::router(&app), dialects::pai::divert))
         .layer(RequestBodyTimeoutLayer::new(limits::BODY_IDLE))
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(1024).and(is_json)))
+        .layer(middleware::from_fn_with_state(dialects::oss::router(&app), dialects::oss::divert))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(app.clone(), observe::observe))
         .with_state(app)

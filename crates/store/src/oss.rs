@@ -85,7 +85,10 @@ pub fn delete_empty(tx: &mut Tx, project: ProjectId) -> Result<Option<String>, E
             AND NOT EXISTS (SELECT 1 FROM oss_objects o WHERE o.bucket_id = oss_buckets.id)",
         params![project],
     )?;
-    let left = tx.query("SELECT name FROM oss_buckets WHERE project_id = $1 ORDER BY name LIMIT 1", params![project])?;
+    let left = tx.query(
+        "SELECT name FROM oss_buckets WHERE project_id = $1 ORDER BY name LIMIT 1",
+        params![project],
+    )?;
     left.first().map(|row| row.get(0)).transpose()
 }
 

@@ -88,4 +88,3 @@ pub async fn delete(engine: &Engine, actor: &Actor, name: &str) -> Result<()> {
         })
         .await
 }
-

@@ -9,8 +9,8 @@ use runyard_store::{self as store, Tx, file_set::file::File, oss::object::After}
 use sha2::Sha256;
 
 use super::{
-    ADDRESS_S, Bucket, Object, PARTS_MAX, Piece, bucket, discard, multipart::sum, object_key, of_project, place,
-    put::type_of, readable, replace, writable,
+    ADDRESS_S, Bucket, Object, PARTS_MAX, Piece, bucket, discard, multipart::sum, object_key, of_project,
+    place, put::type_of, readable, replace, writable,
 };
 use crate::{
     Engine, Error, Result,
@@ -184,7 +184,8 @@ fn plan(
         let known = object.sha256.is_none() || sha256.is_none() || object.sha256 == sha256;
         object.source.as_deref() == Some(source) && object.size == file.size && known
     };
-    let done = store::oss::object::current(tx, bucket.id, &key)?.filter(|done| same(done) && sha256.is_some());
+    let done =
+        store::oss::object::current(tx, bucket.id, &key)?.filter(|done| same(done) && sha256.is_some());
     if let Some(done) = done {
         let pieces = store::oss::piece::list(tx, done.id, 0, PARTS_MAX)?;
         return Ok((done, pieces));
@@ -196,11 +197,8 @@ fn plan(
         }
         discard(tx, &begun, now)?;
     }
-    let sizes: Vec<i64> = if file.parts.is_empty() {
-        vec![file.size]
-    } else {
-        cut(file.size).map(|(_, size)| size).collect()
-    };
+    let sizes: Vec<i64> =
+        if file.parts.is_empty() { vec![file.size] } else { cut(file.size).map(|(_, size)| size).collect() };
     let etag = file.md5.clone().unwrap_or_else(|| file.sha256.chars().take(32).collect());
     let object = Object {
         id,
@@ -240,7 +238,8 @@ fn plan(
 
 /// Where to send what has not arrived.
 async fn place_file(engine: &Engine, file: File, object: Object, pieces: Vec<Piece>) -> Result<Upload> {
-    let mut upload = Upload { path: file.path, done: object.current, put: None, upload: None, parts: Vec::new() };
+    let mut upload =
+        Upload { path: file.path, done: object.current, put: None, upload: None, parts: Vec::new() };
     if object.current {
         return Ok(upload);
     }
@@ -254,7 +253,8 @@ async fn place_file(engine: &Engine, file: File, object: Object, pieces: Vec<Pie
             None => (file.md5.as_ref(), Some(&file.sha256)),
         };
         let sum = check::checksum(objects.checksum(), md5, sha256)?;
-        let put = (!there).then(|| objects.presign_put(&piece.object_key, size, sum, ADDRESS_S)).transpose()?;
+        let put =
+            (!there).then(|| objects.presign_put(&piece.object_key, size, sum, ADDRESS_S)).transpose()?;
         missing |= put.is_some();
         if file.parts.is_empty() {
             upload.put = put;
@@ -290,12 +290,12 @@ pub async fn commit_put(
         }
     }
     let sent = begun(engine, project, bucket, prefix, source, &files).await?;
-    let missing: Vec<String> = stream::iter(sent.iter().filter(|(object, _)| !object.current))
-        .map(|(object, pieces)| absent(engine, object, pieces))
-        .buffered(AT_ONCE)
-        .try_filter_map(|missing| async move { Ok(missing) })
-        .try_collect()
-        .await?;
+    let mut looks = Vec::with_capacity(sent.len());
+    for (object, pieces) in &sent {
+        looks.push(absent(engine, object, pieces));
+    }
+    let looked: Vec<Option<String>> = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
+    let missing: Vec<String> = looked.into_iter().flatten().collect();
     if !missing.is_empty() {
         let named = missing.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
         return Err(Error::Conflict {
@@ -380,6 +380,9 @@ async fn begun(
 
 /// The key, if a piece of the object has not arrived.
 async fn absent(engine: &Engine, object: &Object, pieces: &[Piece]) -> Result<Option<String>> {
+    if object.current {
+        return Ok(None);
+    }
     for piece in pieces {
         if engine.objects.size(&piece.object_key).await? != Some(piece.size.cast_unsigned()) {
             return Ok(Some(format!("`{}`", object.key)));

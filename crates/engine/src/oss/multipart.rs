@@ -6,7 +6,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use futures::Stream;
 use runyard_domain::BucketObjectId;
-use runyard_objects::{PUT_MAX, combine_crc64, md5_of_parts};
+use runyard_objects::{PUT_MAX, combine_crc64, md5};
 use runyard_store::{self as store, Tx};
 
 use super::{
@@ -234,7 +234,8 @@ pub async fn uploads(
     }
     let (actor, bucket, prefix) = (actor.clone(), bucket.to_owned(), prefix.to_owned());
     // Behind a key alone: behind all uploads of it.
-    let (key, id) = (key.to_owned(), if id.is_empty() && !key.is_empty() { "~".to_owned() } else { id.to_owned() });
+    let (key, id) =
+        (key.to_owned(), if id.is_empty() && !key.is_empty() { "~".to_owned() } else { id.to_owned() });
     engine
         .db
         .read(move |tx| {
@@ -280,7 +281,11 @@ fn chosen(
 ) -> Result<Vec<Piece>> {
     let there = store::oss::piece::list(tx, object.id, 0, PARTS_MAX)?;
     let Some(wanted) = wanted else {
-        return if there.is_empty() { Err(no_part("nothing was uploaded yet".to_owned())) } else { Ok(there) };
+        return if there.is_empty() {
+            Err(no_part("nothing was uploaded yet".to_owned()))
+        } else {
+            Ok(there)
+        };
     };
     if wanted.is_empty() {
         return Err(no_part("no part was named: an upload has at least one".to_owned()));
@@ -322,9 +327,9 @@ pub(super) fn sum(object: &mut Object, pieces: &[Piece]) -> Result<()> {
     let mut size: i64 = 0;
     let (mut md5s, mut crc64) = (Vec::with_capacity(pieces.len()), Some(0));
     for piece in pieces {
-        size = size.checked_add(piece.size).ok_or_else(|| {
-            Error::TooLarge("the parts make more bytes than an object can have".to_owned())
-        })?;
+        size = size
+            .checked_add(piece.size)
+            .ok_or_else(|| Error::TooLarge("the parts make more bytes than an object can have".to_owned()))?;
         crc64 = crc64.zip(piece.crc64).map(|(all, own)| combine_crc64(all, own, piece.size.cast_unsigned()));
         let md5 = runyard_objects::Checksum::from_hex(runyard_objects::ChecksumKind::Md5, &piece.etag);
         match md5 {
@@ -333,6 +338,6 @@ pub(super) fn sum(object: &mut Object, pieces: &[Piece]) -> Result<()> {
         }
     }
     (object.size, object.crc64) = (size, crc64);
-    object.etag = format!("{}-{}", etag(md5_of_parts(&md5s)), md5s.len());
+    object.etag = format!("{}-{}", etag(md5(&md5s)), md5s.len());
     Ok(())
 }

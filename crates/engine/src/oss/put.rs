@@ -8,7 +8,9 @@ use runyard_domain::BucketObjectId;
 use runyard_objects::{Error as ObjectsError, PUT_MAX, Summed};
 use runyard_store as store;
 
-use super::{Bucket, MULTIPART, NORMAL, Object, PARTS_MAX, Piece, bucket, object_key, place, readable, replace};
+use super::{
+    Bucket, MULTIPART, NORMAL, Object, PARTS_MAX, Piece, bucket, object_key, place, readable, replace,
+};
 use crate::{Actor, Engine, Error, Result, garbage};
 
 /// Bytes of all headers of an object.

@@ -54,10 +54,7 @@ pub async fn read(engine: &Engine, object: &Object, range: Range<u64>) -> Result
 }
 
 /// Which of the pieces have bytes of the range, and which of theirs.
-fn cut(
-    sizes: impl Iterator<Item = u64>,
-    range: &Range<u64>,
-) -> impl Iterator<Item = (usize, Range<u64>)> {
+fn cut(sizes: impl Iterator<Item = u64>, range: &Range<u64>) -> impl Iterator<Item = (usize, Range<u64>)> {
     let mut begins = 0;
     sizes.enumerate().filter_map(move |(at, size)| {
         let own = begins..begins + size;

@@ -9,7 +9,8 @@ use crate::{
     params,
 };
 
-const COLUMNS: &str = "id, bucket_id, key, current, type, source, size, etag, sha256, crc64, headers, modified_at";
+const COLUMNS: &str =
+    "id, bucket_id, key, current, type, source, size, etag, sha256, crc64, headers, modified_at";
 
 /// An object, or one that is on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,11 +104,10 @@ pub fn lock(tx: &mut Tx, id: BucketObjectId) -> Result<Option<Object>, Error> {
     one(tx, &sql, params![id])
 }
 
-/// What this source was told to send to the key, held until the end of the transaction.
+/// What this source was told to send to the key.
 pub fn by_source(tx: &mut Tx, bucket: BucketId, source: &str, key: &str) -> Result<Option<Object>, Error> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM oss_objects WHERE bucket_id = $1 AND source = $2 AND key = $3 AND current = 0{}",
-        tx.dialect().for_update()
+        "SELECT {COLUMNS} FROM oss_objects WHERE bucket_id = $1 AND source = $2 AND key = $3 AND current = 0"
     );
     one(tx, &sql, params![bucket, source, key])
 }
@@ -145,7 +145,8 @@ pub fn uploads(
     // An id before all others: all uploads of the key.
     conditions.and(format!("(key > {key} OR id > {id})"));
     let limit = conditions.bind(limit);
-    let sql = format!("SELECT {COLUMNS} FROM oss_objects{} ORDER BY key, id LIMIT {limit}", conditions.clause());
+    let sql =
+        format!("SELECT {COLUMNS} FROM oss_objects{} ORDER BY key, id LIMIT {limit}", conditions.clause());
     tx.query(&sql, conditions.values())?.iter().map(from_row).collect()
 }
 

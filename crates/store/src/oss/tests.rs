@@ -15,7 +15,12 @@ fn id(at: i64) -> BucketObjectId {
 
 fn bucket() -> Bucket {
     let project_id = ProjectId::new(Millis(1), [0; 10]);
-    Bucket { id: BucketId::new(Millis(1), [1; 10]), project_id, name: "data".to_owned(), created_at: Millis(1) }
+    Bucket {
+        id: BucketId::new(Millis(1), [1; 10]),
+        project_id,
+        name: "data".to_owned(),
+        created_at: Millis(1),
+    }
 }
 
 fn at(key: &str, number: i64) -> Object {
@@ -112,7 +117,7 @@ both! {
         assert_eq!(list("", "a", id(1).to_string()).await.unwrap(), [id(2), id(3)]);
         assert_eq!(list("", "a", "~".to_owned()).await.unwrap(), [id(3)]);
         assert_eq!(list("b", "a", String::new()).await.unwrap(), [id(3)]);
-        let old = db.read(|tx| object::deserted(tx, Millis(3), 9)).await.unwrap();
+        let old = db.write(|tx| object::deserted(tx, Millis(3), 9)).await.unwrap();
         assert_eq!(old.iter().map(|upload| upload.id).collect::<Vec<_>>(), [id(1), id(2)]);
     }
 
