@@ -246,7 +246,8 @@ async fn progress_says_since_when_how_fast_and_how_long_still() {
 #[tokio::test]
 async fn the_lines_of_one_instance_are_read_from_anywhere_in_the_output_of_all() {
     let server = Server::start().await;
-    let body = json!({"name": "n", "spec": {"command": ["true"], "instances": 3}});
+    let body =
+        json!({"name": "n", "resources": {"cpu": "100m"}, "spec": {"command": ["true"], "instances": 3}});
     let run = server.post("/api/v2/runs", body).await["id"].as_str().unwrap().to_owned();
     let job = server.job(&run, 1).await;
     let text = "[runyard] installing\n[0] a\n[1] b\n[1] \n[2] c\n[1] [0] d\n[10] e\n[1] not whole";
@@ -291,7 +292,8 @@ async fn the_lines_of_one_instance_are_read_from_anywhere_in_the_output_of_all()
 #[tokio::test]
 async fn the_output_of_an_instance_says_where_the_output_of_all_lost_its_middle() {
     let server = Server::start().await;
-    let body = json!({"name": "n", "spec": {"command": ["true"], "instances": 2}});
+    let body =
+        json!({"name": "n", "resources": {"cpu": "100m"}, "spec": {"command": ["true"], "instances": 2}});
     let run = server.post("/api/v2/runs", body).await["id"].as_str().unwrap().to_owned();
     let job = server.job(&run, 1).await;
     let all = (0..100_000).fold(String::new(), |all, n| all + &format!("[{}] line {n:06}\n", n % 2));
