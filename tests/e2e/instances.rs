@@ -212,7 +212,7 @@ fn an_instance_type_fills_in_what_the_run_does_not_name() {
     let refused = |body: serde_json::Value, field: &str, words: &str| {
         let answer = server.call("POST", "/api/v2/runs").json(&body).send();
         assert_eq!(answer.status, 422, "{}", answer.text);
-        let said = answer.json()["errors"][field].to_string();
+        let said = answer.body["errors"][field].to_string();
         assert!(said.contains(words), "{field}: {}", answer.text);
     };
     let run = |spec: serde_json::Value| {

@@ -8,7 +8,7 @@ use crate::{FieldErrors, quantity::Quantity};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resources {
     /// CPU cores: `2`, `500m`. Empty only in a request that names none.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cpu: String,
     /// Memory: `2Gi`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,7 +90,8 @@ impl Resources {
     /// So much for each of `count` instances. What cannot be read stays as it is.
     #[must_use]
     pub fn times(&self, count: i64) -> Self {
-        let times = |text: &String| text.parse().map_or(text.clone(), |one: Quantity| one.times(count).to_string());
+        let times =
+            |text: &String| text.parse().map_or(text.clone(), |one: Quantity| one.times(count).to_string());
         Self {
             cpu: times(&self.cpu),
             memory: self.memory.as_ref().map(times),
