@@ -88,7 +88,7 @@ fn every_wrong_field_is_named_with_its_file_and_line() {
     let text = "name: ocr\ncomand: x\nimage: i\nresources:\n  memory: 5GB\n  cpu: 2\ninputs:\n  a/b: s3://bucket/x\nmax_run_time: -5\n";
     let error = read(text).unwrap_err();
     assert!(error.contains("job.yaml:2: comand: is not a known field"), "{error}");
-    assert!(error.contains("job.yaml:8: inputs"), "{error}");
+    assert!(error.contains("job.yaml:8: inputs.a/b: cannot be a name here"), "{error}");
     assert!(error.contains("runyard schema job"), "{error}");
     let text = "image: i\nresources:\n  memory: 5GB\n\nmax_run_time: -5\nsource: nowhere\n";
     let error = read(text).unwrap_err();
