@@ -62,6 +62,8 @@ mod s3;
 mod sdk_processor;
 #[path = "e2e/sdk_workers.rs"]
 mod sdk_workers;
+#[path = "e2e/secrets.rs"]
+mod secrets;
 #[path = "e2e/serving.rs"]
 mod serving;
 #[path = "e2e/stopping.rs"]
