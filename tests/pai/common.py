@@ -1,6 +1,7 @@
 """A session of PAI's SDK that speaks to the server under test, and what several cases need."""
 
 import contextlib
+import inspect
 import io
 import json
 import os
@@ -70,10 +71,14 @@ def keys(sess, uri):
     return sorted(one.key.removeprefix(key) for one in found)
 
 
-def raw(sess, operation, *args, **options):
-    """An operation that the SDK itself never calls, by its generated client."""
-    body = sess.training_job_api._do_request(f"{operation}_with_options", *args, **options)
-    return body.to_map()
+def raw(sess, operation, *ids, request=None):
+    """An operation that the SDK itself never calls, by its generated client; ids are those of its path, in order."""
+    api = sess.training_job_api
+    names = list(inspect.signature(getattr(api.acs_client, f"{operation}_with_options")).parameters)
+    asked = dict(zip(names, ids))
+    if request is not None:
+        asked[next(name for name in names if name in ("request", "tmp_req"))] = request
+    return api._do_request(f"{operation}_with_options", **asked).to_map()
 
 
 def ours(method, path, body=None):

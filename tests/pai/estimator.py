@@ -54,10 +54,10 @@ def whole():
     assert {p.name: p.value for p in again.hyperparameters}["layers"] == "[1, 2]"
 
 
-def _request(name, **fields):
+def _request(kind, /, **fields):
     from pai.libs.alibabacloud_paistudio20220112 import models
 
-    return getattr(models, f"{name}Request")(**fields)
+    return getattr(models, f"{kind}Request")(**fields)
 
 
 def tensorboard():
@@ -72,7 +72,7 @@ def tensorboard():
 def bad_expression():
     session()
     made = Estimator(
-        image_uri=IMAGE, command="true", source_dir=folder({"x": ""}), instance_type="local",
+        image_uri=IMAGE, command="true", source_dir=folder({"x": ""}), instance_type="cpu.small",
         metric_definitions=[{"Name": "loss", "Regex": "loss=(["}],
     )
     error = refusal(printed, made.fit, wait=False)
@@ -92,7 +92,7 @@ def model():
     assert registered.uri == made.model_data() and registered.version_labels == {"stage": "test"}, vars(registered)
     ours_ = ours("GET", "/models?name=digits")
     assert len(ours_) == 1, ours_
-    versions = ours("GET", f"/models/{ours_[0]['id']}/versions")
+    versions = ours("GET", f"/model_versions?model_id={ours_[0]['id']}")
     assert [(one["tag"], one["state"]) for one in versions] == [(registered.model_version, "available")], versions
     again = RegisteredModel("digits")
     assert again.model_version == registered.model_version and again.uri == registered.uri

@@ -23,10 +23,10 @@ def until(what, found):
     return answer
 
 
-def _request(name, **fields):
+def _request(kind, /, **fields):
     from pai.libs.alibabacloud_paistudio20220112 import models
 
-    return getattr(models, f"{name}Request")(**fields)
+    return getattr(models, f"{kind}Request")(**fields)
 
 
 def stop():
@@ -35,16 +35,16 @@ def stop():
     job = started(["sh", "-c", "echo ready; exec sleep 600"])
     logs = lambda: sess.training_job_api.list_logs(job.id, page_number=1, page_size=20).items
     until("its output", lambda: logs() == ["ready"])
-    error = refusal(raw, sess, "delete_training_job", training_job_id=job.id)
+    error = refusal(raw, sess, "delete_training_job", job.id)
     assert "stop it first" in error.message, error
-    assert raw(sess, "stop_training_job", training_job_id=job.id)["RequestId"]
+    assert raw(sess, "stop_training_job", job.id)["RequestId"]
     _, said = printed(job.wait, interval=1, show_logs=False)
     assert job.status == "Terminated" and "Terminated" in said, said
     info = raw(sess, "get_training_job_error_info", job.id, request=_request("GetTrainingJobErrorInfo"))["ErrorInfo"]
     assert info["Code"] == "TrainingJobTerminated", info
-    error = refusal(raw, sess, "stop_training_job", training_job_id=job.id)
+    error = refusal(raw, sess, "stop_training_job", job.id)
     assert "ended" in error.message, error
-    assert raw(sess, "delete_training_job", training_job_id=job.id)["RequestId"]
+    assert raw(sess, "delete_training_job", job.id)["RequestId"]
     error = refusal(TrainingJob.get, job.id)
     assert error.code == "TRAINING_JOB_NOT_FOUND" and error.data["statusCode"] == 404, error
 
