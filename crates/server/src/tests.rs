@@ -12,6 +12,7 @@ mod oss;
 mod pai;
 mod runs;
 mod secret;
+mod secret;
 mod series;
 mod serve;
 mod stream;
