@@ -12,7 +12,6 @@ mod oss;
 mod pai;
 mod runs;
 mod secret;
-mod secret;
 mod series;
 mod serve;
 mod stream;

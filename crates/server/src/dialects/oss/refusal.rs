@@ -80,8 +80,9 @@ pub(super) fn malformed(message: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "MalformedXML", message)
 }
 
+/// Not 501: clients ask again after that, and it stays as it is.
 pub(super) fn not_implemented(message: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
+    Problem::new(StatusCode::BAD_REQUEST, "NotImplemented", message)
 }
 
 pub(super) fn method(message: impl Into<String>) -> Problem {
