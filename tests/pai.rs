@@ -6,6 +6,8 @@ mod clients;
 mod containers;
 #[path = "pai/estimator.rs"]
 mod estimator;
+#[path = "pai/oss.rs"]
+mod oss;
 #[path = "pai/processor.rs"]
 mod processor;
 #[path = "pai/raw.rs"]
