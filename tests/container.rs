@@ -5,6 +5,8 @@
 mod end;
 #[path = "container/engine.rs"]
 mod engine;
+#[path = "container/instances.rs"]
+mod instances;
 #[path = "container/life.rs"]
 mod life;
 #[path = "container/outliving.rs"]
@@ -37,7 +39,7 @@ fn container(server: &Server, run: &str) -> Container {
 /// Waits until the run has no container any more.
 #[track_caller]
 fn nothing_is_left(server: &Server) {
-    runyard_tests::wait_until("all containers are removed", runyard_tests::SOON, || {
+    runyard_tests::wait_until("all containers are removed", runyard_tests::SOON / 2, || {
         containers::of(server.data()).is_empty()
     });
 }

@@ -37,7 +37,7 @@ fn an_image_and_a_run_that_name_no_command_fail_with_what_to_do() {
     let server = setup.start();
     let image = containers::image(containers::IMAGE);
     let body = serde_json::json!({"name": "silent", "spec": {"image": image}});
-    let made = server.call("POST", "/runs").json(&body).data(201);
+    let made = server.call("POST", "/api/v2/runs").json(&body).send().data(200);
     let id = made["id"].as_str().unwrap().to_owned();
     assert_eq!(server.wait_for_end(&id), Status::JobFailed);
     let exit = server.run(&id)["exit"].clone();
@@ -47,7 +47,9 @@ fn an_image_and_a_run_that_name_no_command_fail_with_what_to_do() {
 
 #[test]
 fn without_an_engine_a_run_with_an_image_is_refused_unless_it_is_to_be_a_process() {
-    for args in [&["--container-engine", "unix:///nonexistent/engine.sock"][..], &["--container-engine", "off"]] {
+    for args in
+        [&["--container-engine", "unix:///nonexistent/engine.sock"][..], &["--container-engine", "off"]]
+    {
         let server = Setup::default().args(args).start();
         let words = ["spec.image", "python:3.11", "--container-engine", "local"];
         let run = ["submit", "--image", "python:3.11", "--", "true"];
@@ -69,7 +71,8 @@ fn without_an_engine_a_run_with_an_image_is_refused_unless_it_is_to_be_a_process
 
 #[test]
 fn containers_that_could_not_find_the_server_are_refused_at_its_start() {
-    let serve = ["serve", "--listen", "127.0.0.1:0", "--container-engine", "auto", "--container-network", "bridge"];
+    let serve =
+        ["serve", "--listen", "127.0.0.1:0", "--container-engine", "auto", "--container-network", "bridge"];
     let home = tempfile::tempdir().unwrap();
     let refused = runyard_tests::Cli::start(&home.path().join("data"), &serve, None).end();
     refused.refused(1, &["--container-url", "--container-network host"]);

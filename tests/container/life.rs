@@ -20,18 +20,30 @@ fn a_program_runs_in_its_image_with_the_folders_of_the_contract() {
         echo '{\"artifact\":{\"path\":\"/ml/output/result.txt\",\"name\":\"result\"}}' >> $RUNYARD_RECORDS";
     let options = ["--source", code.to_str().unwrap(), "--config", r#"{"lr": 1}"#];
     let id = submit(&server, &options, script);
-    assert_eq!(server.wait_for_end(&id), Status::JobCompleted, "{:#}\n{}", server.run(&id), server.output(&id));
+    assert_eq!(
+        server.wait_for_end(&id),
+        Status::JobCompleted,
+        "{:#}\n{}",
+        server.run(&id),
+        server.output(&id)
+    );
     let output = server.output(&id);
-    for words in ["/ml /ml/usercode", "from the source", r#""lr": 1"#, "/runyard/job/spec.json", "/bin/busybox"] {
-        assert!(output.contains(words) || output.contains(&words.replace(": ", ":")), "`{words}` is not in:\n{output}");
+    for words in
+        ["/ml /ml/usercode", "from the source", r#""lr": 1"#, "/runyard/job/spec.json", "/bin/busybox"]
+    {
+        assert!(
+            output.contains(words) || output.contains(&words.replace(": ", ":")),
+            "`{words}` is not in:\n{output}"
+        );
     }
     let run = server.run(&id);
     assert_eq!(run["executor"], "container");
     let history = server.history(&id);
     let well = ["run_created", "job_created", "job_submitted", "job_pending", "job_running", "job_completed"];
     assert_eq!(history, well);
-    let artifacts = server.get(&format!("/runs/{id}/artifacts"));
-    let names: Vec<&str> = artifacts.as_array().unwrap().iter().filter_map(|one| one["name"].as_str()).collect();
+    let artifacts = server.get(&format!("/artifacts?run_id={id}"));
+    let names: Vec<&str> =
+        artifacts.as_array().unwrap().iter().filter_map(|one| one["name"].as_str()).collect();
     assert!(names.contains(&"result") && names.contains(&"output"), "{artifacts:#}");
     server.cli(&["metrics", &id]).ok();
     nothing_is_left(&server);
@@ -54,7 +66,11 @@ fn a_container_has_what_its_run_asked_for_and_no_more() {
     let cpus = host["NanoCpus"].as_i64().unwrap_or(0);
     assert_eq!(cpus, 500_000_000, "{host:#}");
     assert_eq!(seen["Config"]["Labels"]["runyard.job"], server.job(&id));
-    let runner = seen["Mounts"].as_array().unwrap().iter().find(|mount| mount["Destination"] == "/runyard/bin/runyard");
+    let runner = seen["Mounts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|mount| mount["Destination"] == "/runyard/bin/runyard");
     assert_eq!(runner.unwrap()["RW"], false, "{:#}", seen["Mounts"]);
     server.cli(&["stop", &id]).ok();
     server.wait_for_end(&id);
@@ -86,8 +102,14 @@ fn wheel(path: &Path) {
     let files = [
         ("greeting.py", "WORDS = 'hello from a wheel'\n"),
         ("greeting-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n"),
-        ("greeting-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
-        ("greeting-1.0.dist-info/RECORD", "greeting.py,,\ngreeting-1.0.dist-info/METADATA,,\ngreeting-1.0.dist-info/WHEEL,,\ngreeting-1.0.dist-info/RECORD,,\n"),
+        (
+            "greeting-1.0.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        ),
+        (
+            "greeting-1.0.dist-info/RECORD",
+            "greeting.py,,\ngreeting-1.0.dist-info/METADATA,,\ngreeting-1.0.dist-info/WHEEL,,\ngreeting-1.0.dist-info/RECORD,,\n",
+        ),
     ];
     let script = "import json, sys, zipfile\nwith zipfile.ZipFile(sys.argv[1], 'w') as out:\n    \
         for name, text in json.load(sys.stdin):\n        out.writestr(name, text)\n";
@@ -107,7 +129,8 @@ fn jobs_in_containers_and_processes_share_the_machine() {
     let Some(setup) = containers::setup() else { return };
     let server = setup.args(&["--cpu", "1"]).start();
     let gate = server.home().join("gate");
-    let local = server.submit(&["--name", "first"], &format!("until test -e {}; do sleep 0.05; done", gate.display()));
+    let local = server
+        .submit(&["--name", "first"], &format!("until test -e {}; do sleep 0.05; done", gate.display()));
     server.wait_for_status(&local, Status::JobRunning);
     let inside = submit(&server, &[], "echo inside");
     wait_until("the container waits for the process", SOON, || {

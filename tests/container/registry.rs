@@ -64,7 +64,8 @@ fn contents(folder: &Path) -> Contents {
     // As large as takes an engine a moment, and new every time.
     let random = Command::new("head").args(["-c", "8M", "/dev/urandom"]).output().unwrap().stdout;
     fs::write(folder.join("fresh"), random).unwrap();
-    let appended = Command::new("tar").arg("-rf").arg(&layer).arg("-C").arg(folder).arg("fresh").status().unwrap();
+    let appended =
+        Command::new("tar").arg("-rf").arg(&layer).arg("-C").arg(folder).arg("fresh").status().unwrap();
     assert!(appended.success());
     let layer = fs::read(layer).unwrap();
     let config = json!({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["sh", "-c", "echo from the image"]},
@@ -91,18 +92,28 @@ fn serve(mut visitor: TcpStream, contents: &Contents, open: &AtomicBool) {
     let mut lines = BufReader::new(visitor.try_clone().unwrap()).lines();
     let Some(Ok(first)) = lines.next() else { return };
     let head: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
-    let known = head.iter().any(|line| line.to_lowercase().starts_with("authorization:") && line.ends_with(HEADER));
+    let known =
+        head.iter().any(|line| line.to_lowercase().starts_with("authorization:") && line.ends_with(HEADER));
     let path = first.split(' ').nth(1).unwrap_or_default();
     let close = "Connection: close\r\n";
     let (status, kind, bytes) = match contents.get(path) {
         _ if !known => {
             let asks = "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"test\"";
-            (asks, "application/json", br#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#.to_vec())
+            (
+                asks,
+                "application/json",
+                br#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#.to_vec(),
+            )
         }
         Some((kind, bytes)) => ("200 OK", *kind, bytes.clone()),
-        None => ("404 Not Found", "application/json", br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#.to_vec()),
+        None => (
+            "404 Not Found",
+            "application/json",
+            br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#.to_vec(),
+        ),
     };
-    let head = format!("HTTP/1.1 {status}\r\n{close}Content-Type: {kind}\r\nContent-Length: {}\r\n", bytes.len());
+    let head =
+        format!("HTTP/1.1 {status}\r\n{close}Content-Type: {kind}\r\nContent-Length: {}\r\n", bytes.len());
     let digest = format!("Docker-Content-Digest: {}\r\n\r\n", digest(&bytes));
     if visitor.write_all((head + &digest).as_bytes()).is_err() || first.starts_with("HEAD") {
         return;
@@ -129,7 +140,7 @@ fn an_image_is_pulled_with_the_account_of_its_secret_and_that_is_seen() {
     let image = format!("{}/digits:1", registry.address);
     server.cli(&["secret", "set", "registry", ACCOUNT]).ok();
     let body = json!({"name": "pulled", "spec": {"image": image, "registry_secret": "registry"}});
-    let id = server.call("POST", "/runs").json(&body).data(201)["id"].as_str().unwrap().to_owned();
+    let id = server.call("POST", "/api/v2/runs").json(&body).send().data(200)["id"].as_str().unwrap().to_owned();
     wait_until("the pull is half done", SOON, || {
         let waits = server.run(&id)["waiting_for"].as_str().unwrap_or_default().to_owned();
         waits.starts_with("pulling image: ") && waits.ends_with(" %")

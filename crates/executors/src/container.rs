@@ -36,6 +36,9 @@ use round::State;
 
 /// After an engine did not answer, it is not asked again before this.
 const AWAY: Duration = Duration::from_secs(2);
+/// How often the removal of a container is tried, with a pause that grows by this.
+const REMOVALS: u32 = 10;
+const REMOVE_AGAIN: Duration = Duration::from_millis(100);
 /// An engine that answered so recently is taken to be there.
 const THERE: Duration = Duration::from_secs(5);
 
@@ -173,7 +176,7 @@ impl Executor for Container {
         let engine = self.inner.engine().await.map_err(|trouble| trouble.to_string())?;
         let answer = docker::ping(&engine.docker).await;
         self.inner.heard(&answer);
-        answer.map_err(|trouble| trouble.to_string())
+        answer.map_err(|trouble| format!("{trouble}: {}", docker::HOW_TO_START))
     }
 
     fn capacity(&self) -> Capacity {
@@ -286,17 +289,24 @@ impl Inner {
         self.options.url.as_deref().or_else(|| self.options.server_url.get().map(String::as_str))
     }
 
-    /// Removes the container of a job that is over; what fails is tried again with the orphans.
+    /// Removes the container of a job that is over. An engine refuses that in the moment in which a container ends by itself, as
+    /// most are about to; what fails for longer is tried again with the orphans.
     fn discard(self: &Arc<Self>, job: JobId) {
         let inner = Arc::clone(self);
         tokio::spawn(async move {
-            let removed = match inner.engine().await {
-                Ok(engine) => docker::remove(&engine.docker, &name(job)).await,
-                Err(trouble) => Err(trouble),
-            };
-            inner.heard(&removed);
-            if let Err(trouble) = removed {
-                tracing::warn!("job {job}: its container could not be removed, and is tried again: {trouble}");
+            for attempt in 1..=REMOVALS {
+                let removed = match inner.engine().await {
+                    Ok(engine) => docker::remove(&engine.docker, &name(job)).await,
+                    Err(trouble) => Err(trouble),
+                };
+                inner.heard(&removed);
+                match removed {
+                    Ok(()) => return,
+                    Err(trouble) if attempt == REMOVALS => {
+                        tracing::warn!("job {job}: its container could not be removed, and is tried again: {trouble}");
+                    }
+                    Err(_) => tokio::time::sleep(REMOVE_AGAIN * attempt).await,
+                }
             }
         });
     }

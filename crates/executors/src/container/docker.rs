@@ -23,6 +23,10 @@ const SLOW: Duration = Duration::from_mins(2);
 const VERSION: &ClientVersion = &ClientVersion { major_version: 1, minor_version: 40 };
 const LOG_LINES: &str = "100";
 
+/// What to do about an engine that is not there.
+pub(crate) const HOW_TO_START: &str = "start Docker or Podman (`podman system service --time=0`), or name its socket with \
+    `runyard serve --container-engine unix:///PATH`";
+
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Trouble {
@@ -95,8 +99,7 @@ pub(crate) async fn connect(addresses: &[String]) -> Result<(Docker, String), Tr
         }
     }
     Err(Trouble::Away(format!(
-        "no container engine answers ({}): start Docker or Podman (`podman system service --time=0`), or name its socket \
-         with `runyard serve --container-engine unix:///PATH`",
+        "no container engine answers ({}): {HOW_TO_START}",
         if wrong.is_empty() { "none is named, and none was found".to_owned() } else { wrong.join("; ") }
     )))
 }
