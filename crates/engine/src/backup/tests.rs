@@ -21,6 +21,7 @@ async fn server(data: &Path) -> Engine {
         memory_bytes: None,
         max_log_bytes: 1 << 30,
         instance_types: Vec::new(),
+        containers: None,
         keep: garbage::gc::Keep::default(),
         allow_network_filesystem: true,
         url: Arc::new(OnceLock::from("http://127.0.0.1:1".to_owned())),
