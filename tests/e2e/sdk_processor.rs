@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, time::Duration};
 
 use runyard_domain::run::Status;
 use runyard_sdk::{Channel, Error, Estimator, Processor, SpotSpec, UserVpcConfig};
-use runyard_tests::{Server, block_on};
+use runyard_tests::{Server, block_on, repository};
 use serde_json::json;
 
 #[test]
@@ -130,4 +130,40 @@ fn an_estimator_reads_metrics_from_the_output_and_knows_where_its_model_is() {
     let inputs: Vec<(&str, &str)> = inputs.iter().map(|(name, from)| (*name, from.as_str())).collect();
     let run = block_on(next.run(&client, &inputs, &[], true, false)).unwrap();
     assert_eq!(server.output(run.id.as_deref().unwrap()), "weights\nstate\n");
+}
+
+#[test]
+fn a_processor_in_python_does_the_same() {
+    let server = Server::start();
+    let home = server.home();
+    fs::create_dir_all(home.join("src")).unwrap();
+    fs::create_dir_all(home.join("train")).unwrap();
+    let main = "cat $PAI_INPUT_TRAIN/* $PAI_INPUT_REF > $PAI_OUTPUT_RESULT/all; echo $PAI_HPS_LR $PAI_HPS_DEEP $MODE";
+    fs::write(home.join("src/main.sh"), main).unwrap();
+    fs::write(home.join("train/a"), "one\n").unwrap();
+    fs::write(home.join("ref.csv"), "two\n").unwrap();
+    let said = std::process::Command::new("python3")
+        .arg(repository().join("tests/e2e/processor.py"))
+        .arg(&home)
+        .env("PYTHONPATH", repository().join("python"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("RUNYARD_DATA", server.data())
+        .env_remove("RUNYARD_URL")
+        .env_remove("RUNYARD_TOKEN")
+        .output()
+        .unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    assert!(said.status.success(), "{stdout}\n{stderr}");
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert_eq!(lines[..2], ["0.1 True fast", "trying"], "what the programs print is shown: {stdout}");
+    assert!(lines[2].ends_with("(bad) ended as job_failed: the program exited with code 3"), "{stdout}");
+    assert!(lines[3].starts_with("Refused ") && lines[3].contains("spec.max_run_time_s"), "{stdout}");
+
+    let run = server.get("/runs?name_ilike=ocr")[0].clone();
+    let pulled = home.join("pulled");
+    let artifact = format!("{}/output/result", run["id"].as_str().unwrap());
+    server.cli(&["artifact", "pull", &artifact, pulled.to_str().unwrap()]).ok();
+    assert_eq!(fs::read_to_string(pulled.join("all")).unwrap(), "one\ntwo\n");
+    assert_eq!(run["spec"]["recorded"], json!({"spot": {"spot_strategy": "SpotAsPriceGo"}}));
+    server.wait_for_end(server.get("/runs?name_ilike=processor")[0]["id"].as_str().unwrap());
 }
