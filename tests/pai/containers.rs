@@ -1,6 +1,6 @@
 //! The SDK's jobs in containers of an image with Python.
 
-use runyard_tests::containers;
+use runyard_tests::{SOON, containers, wait_until};
 
 use crate::site::Site;
 
@@ -10,6 +10,13 @@ fn works(program: &str, case: &[&str]) {
     let image = containers::image(containers::PYTHON_IMAGE);
     let Some(site) = Site::with(setup.args(&["--pai-executor", "container"]), Some(image)) else { return };
     site.works(program, case);
+    nothing_is_left(&site);
+}
+
+/// A server that is stopped right after the end of a job leaves its container to the next one.
+#[track_caller]
+fn nothing_is_left(site: &Site) {
+    wait_until("all containers are removed", SOON, || containers::of(site.server.data()).is_empty());
 }
 
 #[test]
@@ -38,4 +45,5 @@ fn a_container_of_an_image_that_is_not_there_fails_with_its_reason() {
     let image = Some("localhost/no-such-image:1".to_owned());
     let Some(site) = Site::with(setup.args(&["--pai-executor", "container"]), image) else { return };
     site.works("processor.py", &["no_image"]);
+    nothing_is_left(&site);
 }

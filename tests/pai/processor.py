@@ -177,6 +177,25 @@ def not_honoured():
     assert job.compute_resource.ecs_spec == "ecs.gn6i-c4g1.xlarge", job
 
 
+def requirements():
+    """A requirement that cannot be installed fails the job with pip's words, before the program; the source's own list counts."""
+    sess = session()
+    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0", "PIP_CONFIG_FILE": "/dev/null"}
+    source = folder({"main.py": "print('never')", "requirements.txt": "no-such-package-of-the-list\n"})
+    for code, wanted in [(source, "no-such-package-of-the-list"), (None, "no-such-package==1")]:
+        more = {} if code else {"requirements": [wanted]}
+        made = processor("echo never", code, environments=nowhere, **more)
+        try:
+            printed(made.run, show_logs=False)
+            raise AssertionError("what cannot be installed fails the job")
+        except UnexpectedStatusException as error:
+            assert error.status == "Failed", error.status
+        job = TrainingJob.get(made.latest_job.id)
+        assert job.reason_code == "RequirementsFailed" and wanted in job.reason_message, job.reason_message
+        logs = sess.training_job_api.list_logs(job.id, page_number=1, page_size=100).items
+        assert "never" not in logs and "RequirementsFailed" in logs[-1], logs
+
+
 def no_image():
     sess = session()
     made = processor(["true"])

@@ -53,3 +53,8 @@ fn what_cannot_be_honoured_is_said_in_a_warning_and_answered_as_it_was_sent() {
 fn two_instances_start_together_and_their_lines_say_whose_they_are() {
     works("two_instances");
 }
+
+#[test]
+fn a_requirement_that_cannot_be_installed_fails_the_job_with_the_words_of_pip() {
+    works("requirements");
+}

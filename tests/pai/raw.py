@@ -169,6 +169,15 @@ def surroundings():
     assert "CreateWorkspace" in error.message, error
 
 
+def no_engine():
+    """Where jobs are to be containers and there is no engine, a job is refused with the way to one."""
+    sess = session()
+    error = refusal(started, ["true"])
+    assert error.data["statusCode"] == 400 and "container" in error.message, error
+    print(error.message)
+    assert raw(sess, "list_training_jobs", request=_request("ListTrainingJobs"))["TotalCount"] == 0
+
+
 def experiments():
     """Experiments are made, found, renamed, labelled and deleted; a job of one has its label."""
     from pai.experiment import Experiment

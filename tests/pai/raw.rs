@@ -53,6 +53,14 @@ fn instance_types_workspaces_and_images_are_answered_and_unknown_operations_are_
 }
 
 #[test]
+fn a_job_for_an_engine_that_is_not_there_is_refused() {
+    let setup = Setup::default().args(&["--container-engine", "off", "--pai-executor", "container"]);
+    if let Some(site) = Site::with(setup, None) {
+        site.works("raw.py", &["no_engine"]);
+    }
+}
+
+#[test]
 fn an_experiment_is_made_found_renamed_and_deleted_and_its_jobs_have_its_label() {
     works("experiments");
 }

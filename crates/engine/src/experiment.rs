@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use runyard_domain::{ExperimentId, FieldErrors, blueprint as rules, channel::Uri, token::Scope};
-use runyard_store::{self as store, Tx};
 pub use runyard_store::experiment::{Experiment, Filter};
+use runyard_store::{self as store, Tx};
 
 use crate::{Actor, Engine, Error, Result, project};
 
@@ -154,4 +154,65 @@ fn no_job(actor: &Actor) -> Result<()> {
 fn taken(name: &str) -> Error {
     let message = format!("there is an experiment `{name}` already: choose another name");
     Error::Conflict { code: "already_exists", message }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::tests::{Stopped, engine};
+
+    fn actor(scope: Scope) -> Actor {
+        Actor { token_id: None, name: "ann".into(), scope }
+    }
+
+    async fn new(engine: &Engine, name: &str, uri: &str) -> Result<Experiment> {
+        let labels = BTreeMap::from([("team".to_owned(), "ocr".to_owned())]);
+        create(engine, &actor(Scope::Admin), "default", name.into(), uri.into(), labels).await
+    }
+
+    #[tokio::test]
+    async fn an_experiment_is_renamed_labelled_and_deleted_and_names_are_unique() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(Arc::<Stopped>::default(), folder.path());
+        crate::open::ensure_default_project(&engine).await.unwrap();
+        let admin = actor(Scope::Admin);
+        let one = new(&engine, "one", "oss://data/one/").await.unwrap();
+        let two = new(&engine, "two", "oss://data/two/").await.unwrap();
+        let taken = patch(&engine, &admin, two.id, Some("one".into()), BTreeMap::new()).await;
+        assert!(taken.unwrap_err().to_string().contains("an experiment `one` already"));
+        let labels = BTreeMap::from([("team".to_owned(), None), ("stage".to_owned(), Some("x".to_owned()))]);
+        let patched = patch(&engine, &admin, one.id, Some("first".into()), labels).await.unwrap();
+        assert_eq!((patched.name.as_str(), patched.labels.get("team")), ("first", None));
+        assert_eq!(get(&engine, &admin, one.id).await.unwrap(), patched);
+        delete(&engine, &admin, one.id).await.unwrap();
+        assert!(matches!(get(&engine, &admin, one.id).await, Err(Error::NotFound { .. })));
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_is_named_and_foreign_ones_are_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(Arc::<Stopped>::default(), folder.path());
+        crate::open::ensure_default_project(&engine).await.unwrap();
+        let wrong = new(&engine, "", "nowhere").await.unwrap_err().to_string();
+        assert!(wrong.contains("name") && wrong.contains("artifact_uri"), "{wrong}");
+        let one = new(&engine, "one", "oss://data/one/").await.unwrap();
+        let other = project::create(&engine, &actor(Scope::Admin), "other".into(), String::new(), None).await;
+        let stranger = actor(Scope::Project(other.unwrap().id));
+        assert!(matches!(get(&engine, &stranger, one.id).await, Err(Error::NotFound { .. })));
+        assert!(matches!(delete(&engine, &stranger, one.id).await, Err(Error::NotFound { .. })));
+        let filter = Filter {
+            project_ids: Vec::new(),
+            names: Vec::new(),
+            sort: crate::run::Sort::default(),
+            limit: 10,
+            offset: 0,
+        };
+        assert_eq!(list(&engine, &stranger, filter.clone()).await.unwrap().0, 0);
+        assert_eq!(list(&engine, &actor(Scope::Admin), filter).await.unwrap().0, 1);
+        let job = actor(Scope::Run(one.project_id, "01932b2e-7a3c-7000-8000-0000000000a1".parse().unwrap()));
+        let refused = delete(&engine, &job, one.id).await.unwrap_err();
+        assert!(matches!(refused, Error::Forbidden(_)), "{refused}");
+    }
 }

@@ -7,7 +7,7 @@ use futures::Stream;
 use runyard_objects::ByteStream;
 use runyard_store as store;
 
-pub use gather::gather;
+pub use gather::{Gathered, gather};
 
 use crate::{Actor, Engine, Error, Result};
 

@@ -115,12 +115,7 @@ fn conditions(tx: &Tx, filter: &Filter) -> Conditions {
 pub fn save(tx: &mut Tx, experiment: &Experiment) -> Result<(), Error> {
     tx.execute(
         "UPDATE experiments SET name = $2, labels = $3, updated_at = $4 WHERE id = $1",
-        params![
-            experiment.id,
-            &experiment.name,
-            Value::json(&experiment.labels)?,
-            experiment.updated_at
-        ],
+        params![experiment.id, &experiment.name, Value::json(&experiment.labels)?, experiment.updated_at],
     )?;
     Ok(())
 }
@@ -153,7 +148,7 @@ fn from_row(row: &Row) -> Result<Experiment, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{both, db::Db, project, testing};
+    use crate::{both, project, testing};
 
     fn experiment(n: u8) -> Experiment {
         Experiment {
@@ -168,37 +163,38 @@ mod tests {
         }
     }
 
-    both!(an_experiment_is_read_back_changed_listed_and_deleted);
-    async fn an_experiment_is_read_back_changed_listed_and_deleted(db: Db) {
-        db.write(|tx| {
-            project::insert(tx, &testing::project(1))?;
-            for n in 1..=3 {
-                assert!(insert(tx, &experiment(n))?);
-            }
-            let taken = Experiment { id: experiment(9).id, ..experiment(1) };
-            assert!(!insert(tx, &taken)?, "the name is taken");
-            let one = experiment(1);
-            assert_eq!(get(tx, one.id)?.as_ref(), Some(&one));
-            assert_eq!(by_name(tx, one.project_id, "e-1")?.as_ref(), Some(&one));
-            let changed = Experiment { name: "other".into(), labels: BTreeMap::new(), ..one };
-            save(tx, &changed)?;
-            assert_eq!(lock(tx, changed.id)?.as_ref(), Some(&changed));
-            let filter = Filter {
-                project_ids: vec![changed.project_id],
-                names: Vec::new(),
-                sort: Sort::default(),
-                limit: 2,
-                offset: 0,
-            };
-            let names: Vec<String> = list(tx, &filter)?.into_iter().map(|one| one.name).collect();
-            assert_eq!((names, count(tx, &filter)?), (vec!["e-3".to_owned(), "e-2".to_owned()], 3));
-            delete(tx, changed.id)?;
-            assert_eq!(get(tx, changed.id)?, None);
-            delete_project(tx, changed.project_id)?;
-            assert_eq!(count(tx, &filter)?, 0);
-            Ok::<_, Error>(())
-        })
-        .await
-        .unwrap();
+    both! {
+        async fn an_experiment_is_read_back_changed_listed_and_deleted(db) {
+            db.write(|tx| {
+                project::insert(tx, &testing::project(1))?;
+                for n in 1..=3 {
+                    assert!(insert(tx, &experiment(n))?);
+                }
+                let taken = Experiment { id: experiment(9).id, ..experiment(1) };
+                assert!(!insert(tx, &taken)?, "the name is taken");
+                let one = experiment(1);
+                assert_eq!(get(tx, one.id)?.as_ref(), Some(&one));
+                assert_eq!(by_name(tx, one.project_id, "e-1")?.as_ref(), Some(&one));
+                let changed = Experiment { name: "other".into(), labels: BTreeMap::new(), ..one };
+                save(tx, &changed)?;
+                assert_eq!(lock(tx, changed.id)?.as_ref(), Some(&changed));
+                let filter = Filter {
+                    project_ids: vec![changed.project_id],
+                    names: Vec::new(),
+                    sort: Sort::default(),
+                    limit: 2,
+                    offset: 0,
+                };
+                let names: Vec<String> = list(tx, &filter)?.into_iter().map(|one| one.name).collect();
+                assert_eq!((names, count(tx, &filter)?), (vec!["e-3".to_owned(), "e-2".to_owned()], 3));
+                delete(tx, changed.id)?;
+                assert_eq!(get(tx, changed.id)?, None);
+                delete_project(tx, changed.project_id)?;
+                assert_eq!(count(tx, &filter)?, 0);
+                Ok::<_, Error>(())
+            })
+            .await
+            .unwrap();
+        }
     }
 }

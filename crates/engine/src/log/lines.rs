@@ -87,3 +87,6 @@ fn one(tx: &mut Tx, job: &Job, start: i64, next: i64) -> Result<String> {
     let left = next - start - MAX_LINE;
     Ok(if left > 0 { format!("{text} [runyard] and {left} more bytes") } else { text.to_owned() })
 }
+
+#[cfg(test)]
+mod tests;

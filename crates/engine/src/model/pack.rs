@@ -39,7 +39,8 @@ pub(crate) fn packing(
         };
         let gone = || io::Error::other("the archive cannot be stored");
         let hand_on = |part: archive::Part| sender.blocking_send(Ok(part.bytes)).map_err(|_| gone());
-        let packed = pack_streams(&files, open, PartOptions { part_size: PIECE, checksum: Checksum::Sha256 }, hand_on);
+        let packed =
+            pack_streams(&files, open, PartOptions { part_size: PIECE, checksum: Checksum::Sha256 }, hand_on);
         if packed.is_err() {
             let _ = sender.blocking_send(Err(io::Error::other("the archive could not be made")));
         }

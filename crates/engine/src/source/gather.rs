@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use futures::FutureExt;
+use futures::{FutureExt, TryStreamExt};
 use runyard_archive::model::StreamFile;
 use runyard_domain::channel::Place;
 
@@ -17,6 +17,10 @@ use crate::{
     },
 };
 
+/// Where Python programs say what they need.
+const REQUIREMENTS: &str = "requirements.txt";
+/// Longest one.
+const REQUIREMENTS_MAX: u64 = 256 << 10;
 /// Most files of a source.
 const FILES_MAX: usize = 100_000;
 
@@ -26,19 +30,31 @@ pub(crate) struct Member {
     pub(crate) object: Object,
 }
 
+/// A source, and what its author says about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gathered {
+    /// The source.
+    pub source: Source,
+    /// What is in the file `requirements.txt` at its root, where there is one.
+    pub requirements: Option<String>,
+}
+
 /// The objects below a prefix, or the one object with this key, as a source. File modes are not known: nothing is executable.
 ///
 /// # Errors
 /// `source` when there is nothing, too much, or a key that cannot be a file; [`Error::NotFound`] of the bucket.
-pub async fn gather(engine: &Engine, actor: &Actor, place: &Place) -> Result<Source> {
+pub async fn gather(engine: &Engine, actor: &Actor, place: &Place) -> Result<Gathered> {
     let members = members(engine, actor, place).await?;
+    let requirements = requirements(engine, &members).await?;
     if members.is_empty() {
-        let message = format!("there is no object at oss://{}/{}: upload the code first", place.bucket, place.key);
+        let message =
+            format!("there is no object at oss://{}/{}: upload the code first", place.bucket, place.key);
         return Err(Error::field("source", message));
     }
     let bytes: u64 = members.iter().map(|member| member.file.size).sum();
     if bytes > MAX_BYTES.cast_unsigned() {
-        let message = format!("has {bytes} bytes, and {MAX_BYTES} are the most: data belongs into input channels");
+        let message =
+            format!("has {bytes} bytes, and {MAX_BYTES} are the most: data belongs into input channels");
         return Err(Error::field("source", message));
     }
     let files = members.iter().map(|member| member.file.clone()).collect();
@@ -49,10 +65,21 @@ pub async fn gather(engine: &Engine, actor: &Actor, place: &Place) -> Result<Sou
         Err(runyard_archive::model::Error::Refused { path, why }) => {
             Err(Error::field("source", format!("`{path}` cannot be a file of the source: {why}")))
         }
-        Err(error) if stored.is_ok() => Err(Error::Internal(format!("a source was stored that was not packed: {error}"))),
+        Err(error) if stored.is_ok() => {
+            Err(Error::Internal(format!("a source was stored that was not packed: {error}")))
+        }
         // What could not be stored says more than that nobody took what was packed.
-        _ => stored,
+        _ => Ok(Gathered { source: stored?, requirements }),
     }
+}
+
+/// What the source's own list of requirements says. One that is too long for a list is read by pip alone.
+async fn requirements(engine: &Engine, members: &[Member]) -> Result<Option<String>> {
+    let list = members.iter().find(|member| member.file.path == REQUIREMENTS);
+    let Some(list) = list.filter(|list| list.file.size <= REQUIREMENTS_MAX) else { return Ok(None) };
+    let stream = read::read(engine, &list.object, 0..list.file.size).await?;
+    let pieces: Vec<bytes::Bytes> = stream.try_collect().await?;
+    Ok(Some(String::from_utf8_lossy(&pieces.concat()).into_owned()))
 }
 
 /// Opens the object of each member by the path of its file.
@@ -115,3 +142,6 @@ pub(crate) async fn members(engine: &Engine, actor: &Actor, place: &Place) -> Re
 fn member(path: String, object: Object) -> Member {
     Member { file: StreamFile { path, executable: false, size: object.size.cast_unsigned() }, object }
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,10 +109,7 @@ fn others() -> Router<App> {
         .route("/workspaces/{id}", get(workspace::get))
         .route("/workspaces/{id}/configs", get(workspace::configs))
         .route("/experiments", get(experiment::list).post(experiment::create))
-        .route(
-            "/experiments/{id}",
-            get(experiment::get).put(experiment::update).delete(experiment::delete),
-        )
+        .route("/experiments/{id}", get(experiment::get).put(experiment::update).delete(experiment::delete))
         .route("/experiments/{id}/labels", post(experiment::set_labels))
         .route("/experiments/{id}/labels/{key}", delete(experiment::delete_label))
         .route("/models", get(model::list).post(model::create))
@@ -124,6 +121,7 @@ fn others() -> Router<App> {
         )
         .route("/ecsspecs", get(machine::specs))
         .route("/images", get(machine::images))
+        .route("/algorithms", get(machine::algorithms))
         .route("/tensorboards", get(tensorboard::list).post(tensorboard::create))
         .route("/tensorboards/{id}", get(tensorboard::missing).delete(tensorboard::missing))
 }
@@ -145,10 +143,14 @@ pub(crate) async fn divert(State(pai): State<Router>, request: Request, next: Ne
     if !is_ours(&request) {
         return next.run(request).await;
     }
+    let is_log = request.uri().path().ends_with("/logs");
     let mut response = match tower::ServiceExt::oneshot(pai, request).await {
         Ok(response) => response,
         Err(never) => match never {},
     };
+    if is_log && response.status().is_server_error() {
+        response = refusal::no_log_yet(&response).into_response();
+    }
     response.extensions_mut().insert(refusal::written as Form);
     response
 }

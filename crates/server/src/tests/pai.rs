@@ -50,7 +50,8 @@ async fn ask(
     let at = Timestamp::now() - signed.age;
     let date = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).unwrap();
     let mime = if body.is_some() { "application/json; charset=utf-8" } else { "" };
-    let own = [("x-acs-action", "Any"), ("x-acs-signature-nonce", signed.nonce), ("x-acs-version", "2022-01-12")];
+    let own =
+        [("x-acs-action", "Any"), ("x-acs-signature-nonce", signed.nonce), ("x-acs-version", "2022-01-12")];
     let headers: String = own.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
     let text = format!("{method}\napplication/json\n\n{mime}\n{date}\n{headers}{path}");
     let mut mac = <Hmac<Sha1>>::new_from_slice(key.secret.as_bytes()).unwrap();
@@ -103,10 +104,16 @@ async fn a_job_is_made_read_and_listed_with_its_request_id() {
     assert_eq!(made.json()["RequestId"], made.headers["x-request-id"].to_str().unwrap());
     let path = format!("/api/v1/trainingjobs/{id}");
     let shown = ask(&server, &key, Method::GET, &path, None, Signed::now("2")).await.json();
-    assert_eq!((shown["Status"].as_str(), shown["TrainingJobName"].as_str()), (Some("Creating"), Some("a job")));
+    assert_eq!(
+        (shown["Status"].as_str(), shown["TrainingJobName"].as_str()),
+        (Some("Creating"), Some("a job"))
+    );
     assert_eq!(shown["WorkspaceId"], "None", "as it was sent");
     let listed = ask(&server, &key, Method::GET, "/api/v1/trainingjobs", None, Signed::now("3")).await.json();
-    assert_eq!((listed["TotalCount"].as_i64(), &listed["TrainingJobs"][0]["TrainingJobId"]), (Some(1), &json!(id)));
+    assert_eq!(
+        (listed["TotalCount"].as_i64(), &listed["TrainingJobs"][0]["TrainingJobId"]),
+        (Some(1), &json!(id))
+    );
     let logs = ask(&server, &key, Method::GET, &format!("{path}/logs"), None, Signed::now("4")).await.json();
     assert_eq!((&logs["Logs"], &logs["TotalCount"]), (&json!([]), &json!("0")));
 }
@@ -117,18 +124,18 @@ async fn a_request_that_was_signed_long_ago_or_was_sent_before_is_refused() {
     let key = key(&server, json!({"scope": "admin"})).await;
     let path = "/api/v1/trainingjobs";
     let old = Signed { nonce: "1", age: SignedDuration::from_mins(16) };
-    let said = refused(
-        &ask(&server, &key, Method::GET, path, None, old).await,
-        400,
-        "InvalidTimeStamp.Expired",
-    );
+    let said =
+        refused(&ask(&server, &key, Method::GET, path, None, old).await, 400, "InvalidTimeStamp.Expired");
     assert!(said.contains("set the clock"), "{said}");
     let once = ask(&server, &key, Method::GET, path, None, Signed::now("2")).await;
     assert_eq!(once.status, 200, "{}", once.text());
     refused(&ask(&server, &key, Method::GET, path, None, Signed::now("2")).await, 400, "SignatureNonceUsed");
     let other = Key { secret: "another".to_owned(), ..key };
-    let said =
-        refused(&ask(&server, &other, Method::GET, path, None, Signed::now("3")).await, 400, "SignatureDoesNotMatch");
+    let said = refused(
+        &ask(&server, &other, Method::GET, path, None, Signed::now("3")).await,
+        400,
+        "SignatureDoesNotMatch",
+    );
     assert!(said.contains("the secret of the access key"), "{said}");
 }
 
@@ -145,7 +152,9 @@ async fn a_key_of_a_project_makes_jobs_there_and_sees_no_others() {
     let listed = ask(&server, &own, Method::GET, path, None, Signed::now("3")).await.json();
     assert_eq!(listed["TotalCount"], 1);
     let path = format!("{path}/{}", foreign["TrainingJobId"].as_str().unwrap());
-    for (method, rest, nonce) in [(Method::GET, "", "4"), (Method::PUT, "/stop", "5"), (Method::DELETE, "", "6")] {
+    for (method, rest, nonce) in
+        [(Method::GET, "", "4"), (Method::PUT, "/stop", "5"), (Method::DELETE, "", "6")]
+    {
         let reply = ask(&server, &own, method, &format!("{path}{rest}"), None, Signed::now(nonce)).await;
         refused(&reply, 404, "TRAINING_JOB_NOT_FOUND");
     }
@@ -157,7 +166,11 @@ async fn what_is_broken_or_unknown_is_refused_in_pais_form() {
     let key = key(&server, json!({"scope": "admin"})).await;
     let path = "/api/v1/trainingjobs";
     let bad = Some(json!({"AlgorithmSpec": 1}));
-    let said = refused(&ask(&server, &key, Method::POST, path, bad, Signed::now("1")).await, 400, "InvalidParameter");
+    let said = refused(
+        &ask(&server, &key, Method::POST, path, bad, Signed::now("1")).await,
+        400,
+        "InvalidParameter",
+    );
     assert!(said.contains("AlgorithmSpec"), "{said}");
     let said = refused(
         &ask(&server, &key, Method::PATCH, path, None, Signed::now("2")).await,

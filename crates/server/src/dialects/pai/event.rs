@@ -36,17 +36,22 @@ pub(super) async fn of_instance(
     let index = id::instance_index(run.id, &instance).filter(|index| *index < run.spec.instances());
     if index.is_none() {
         let instance: String = instance.chars().take(100).collect();
-        return Err(Problem::not_found(format!("training job `{}` has no instance `{instance}`", id::job(run.id))));
+        return Err(Problem::not_found(format!(
+            "training job `{}` has no instance `{instance}`",
+            id::job(run.id)
+        )));
     }
     answer(&app, &asked, &id, &parameters).await
 }
 
 async fn answer(app: &App, asked: &Asked, id: &str, parameters: &Parameters) -> Answer {
     let run = find(app, asked, id).await?;
-    let (page, after, before) = (parameters.page()?, parameters.time("StartTime")?, parameters.time("EndTime")?);
+    let (page, after, before) =
+        (parameters.page()?, parameters.time("StartTime")?, parameters.time("EndTime")?);
     let events = engine::event::list(&app.engine, &asked.actor, run.id, false, EVENTS, 0).await?;
     let within = |event: &&Event| {
-        after.is_none_or(|after| event.created_at >= after) && before.is_none_or(|before| event.created_at <= before)
+        after.is_none_or(|after| event.created_at >= after)
+            && before.is_none_or(|before| event.created_at <= before)
     };
     let lines: Vec<String> = events.iter().filter(within).map(line).collect();
     let total = lines.len();

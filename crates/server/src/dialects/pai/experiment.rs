@@ -36,11 +36,7 @@ pub(super) async fn get(State(app): State<App>, asked: Asked, Path(id): Path<Str
     Ok(asked.answer(shown(&found)))
 }
 
-pub(super) async fn create(
-    State(app): State<App>,
-    asked: Asked,
-    Raw(sent): Raw<{ limits::FORM }>,
-) -> Answer {
+pub(super) async fn create(State(app): State<App>, asked: Asked, Raw(sent): Raw<{ limits::FORM }>) -> Answer {
     let sent = body(&sent)?;
     let text = |name: &str| sent[name].as_str().map(str::to_owned);
     let workspace = text("WorkspaceId").filter(|id| id != "None");
@@ -79,7 +75,8 @@ pub(super) async fn set_labels(
     Path(id): Path<String>,
     Raw(sent): Raw<{ limits::FORM }>,
 ) -> Answer {
-    let labels = labels(&body(&sent)?["Labels"])?.into_iter().map(|(key, value)| (key, Some(value))).collect();
+    let labels =
+        labels(&body(&sent)?["Labels"])?.into_iter().map(|(key, value)| (key, Some(value))).collect();
     let patched = engine::experiment::patch(&app.engine, &asked.actor, parse(&id)?, None, labels).await;
     patched.map_err(|error| renamed(error.into()))?;
     Ok(asked.answer(json!({})))

@@ -70,7 +70,9 @@ mod tests {
         for index in 0..3 {
             assert_eq!(instance_index(run_id, &instance(run_id, index)), Some(index));
         }
-        for none in ["", "x-master-0", &format!("{}-master-1", job(run_id)), &format!("{}-worker-x", job(run_id))] {
+        for none in
+            ["", "x-master-0", &format!("{}-master-1", job(run_id)), &format!("{}-worker-x", job(run_id))]
+        {
             assert_eq!(instance_index(run_id, none), None, "{none}");
         }
     }

@@ -25,11 +25,7 @@ const GRACE_S: i64 = 30;
 /// Entries of a run's log that statuses are read from.
 const EVENTS: i64 = 1000;
 
-pub(super) async fn create(
-    State(app): State<App>,
-    asked: Asked,
-    Raw(body): Raw<{ limits::JSON }>,
-) -> Answer {
+pub(super) async fn create(State(app): State<App>, asked: Asked, Raw(body): Raw<{ limits::JSON }>) -> Answer {
     let sent = super::body(&body)?;
     let executors: Vec<&str> = app.engine.executors.iter().map(|executor| executor.name()).collect();
     let project = project(&app, &asked, request::workspace(&sent)).await?;
@@ -41,9 +37,11 @@ pub(super) async fn create(
     };
     let mut wanted = translate(&sent, &known)?;
     if let Some(place) = &wanted.code {
-        let source = code::source(&app, &asked.actor, place).await?;
+        let code = code::source(&app, &asked.actor, place).await?;
         if let Some(spec) = &mut wanted.new.spec {
-            spec.source = Some(source);
+            spec.source = Some(code.source.digest);
+            let own = std::mem::take(&mut spec.requirements);
+            spec.requirements = code::requirements(code.requirements.as_deref(), own);
         }
     }
     let (actor, new) = (asked.actor.clone(), wanted.new);
@@ -70,7 +68,10 @@ pub(super) async fn list(State(app): State<App>, asked: Asked, parameters: Param
     let runs = engine::run::list(&app.engine, &asked.actor, filter).await?;
     let mut shown = Vec::with_capacity(runs.len());
     for run in runs {
-        shown.push(show::listed(&run, &Beside { waits_for: app.engine.waits_for(run.id), ..Beside::default() }));
+        shown.push(show::listed(
+            &run,
+            &Beside { waits_for: app.engine.waits_for(run.id), ..Beside::default() },
+        ));
     }
     Ok(asked.answer(json!({"TrainingJobs": shown, "TotalCount": total})))
 }
@@ -96,7 +97,8 @@ async fn filter(
     if let Some(name) = parameters.text("TrainingJobName") {
         let escaped: String = name.chars().flat_map(|c| escape(c)).collect();
         let found = pattern(&format!("%{escaped}%"));
-        filter.name_ilikes = vec![found.map_err(|error| Problem::field("TrainingJobName", error.to_string()))?];
+        filter.name_ilikes =
+            vec![found.map_err(|error| Problem::field("TrainingJobName", error.to_string()))?];
     }
     errors.finish(())?;
     if let Some(job) = parameters.text("TrainingJobId") {
@@ -152,7 +154,8 @@ pub(super) async fn delete(State(app): State<App>, asked: Asked, Path(id): Path<
 pub(super) async fn error_info(State(app): State<App>, asked: Asked, Path(id): Path<String>) -> Answer {
     let run = find(&app, &asked, &id).await?;
     let events = engine::event::list(&app.engine, &asked.actor, run.id, false, EVENTS, 0).await?;
-    let failed = run.life.status.is_terminal() && run.life.status != runyard_domain::run::Status::JobCompleted;
+    let failed =
+        run.life.status.is_terminal() && run.life.status != runyard_domain::run::Status::JobCompleted;
     let show::Reason { code, message } = if failed {
         show::reason(&run, &Beside { events, ..Beside::default() })
     } else {

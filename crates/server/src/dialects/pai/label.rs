@@ -32,7 +32,9 @@ pub(super) async fn delete(
     Path(id): Path<String>,
     parameters: Parameters,
 ) -> Answer {
-    let keys = parameters.text("Keys").ok_or_else(|| Problem::field("Keys", "is needed: keys with commas between"))?;
+    let keys = parameters
+        .text("Keys")
+        .ok_or_else(|| Problem::field("Keys", "is needed: keys with commas between"))?;
     let run = find(&app, &asked, &id).await?;
     let mut labels = run.labels;
     labels.retain(|key, _| !keys.split(',').any(|gone| gone.trim() == key));

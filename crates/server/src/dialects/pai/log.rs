@@ -1,5 +1,4 @@
-//! The output of a job, a page of lines at a time. The SDK reads a page until it is full, and gives up a run at the first
-//! refusal that it does not know: whatever goes wrong here is that there is no log yet.
+//! The output of a job, a page of lines at a time. The SDK reads a page until it is full.
 
 use axum::{
     extract::{Path, State},
@@ -29,23 +28,15 @@ pub(super) async fn list(
     Path(id): Path<String>,
     parameters: Parameters,
 ) -> Answer {
-    read(&app, &asked, &id, &parameters).await.map_err(not_yet)
-}
-
-/// A fault of this server is no reason to give up a run.
-fn not_yet(problem: Problem) -> Problem {
-    if problem.status.is_server_error() {
-        tracing::warn!("a log cannot be read now: {}", problem.message);
-        return Problem::new(StatusCode::NOT_FOUND, NO_LOG_YET, "the log cannot be read now: ask again");
-    }
-    problem
+    read(&app, &asked, &id, &parameters).await
 }
 
 async fn read(app: &App, asked: &Asked, id: &str, parameters: &Parameters) -> Answer {
     let run = find(app, asked, id).await?;
     let page = parameters.page()?;
     let instance = parameters.text("InstanceId").or(parameters.text("WorkerId"));
-    let instance = instance.map(|instance| id::instance_index(run.id, instance).ok_or_else(|| unknown(instance)));
+    let instance =
+        instance.map(|instance| id::instance_index(run.id, instance).ok_or_else(|| unknown(instance)));
     let instance = instance.transpose()?.filter(|_| run.spec.instances() > 1);
     if let Some(index) = instance {
         return of_instance(app, asked, &run, index, page).await;
@@ -65,17 +56,12 @@ async fn read(app: &App, asked: &Asked, id: &str, parameters: &Parameters) -> An
 }
 
 /// The lines of one instance alone.
-async fn of_instance(
-    app: &App,
-    asked: &Asked,
-    run: &engine::run::Run,
-    index: i64,
-    page: Page,
-) -> Answer {
+async fn of_instance(app: &App, asked: &Asked, run: &engine::run::Run, index: i64, page: Page) -> Answer {
     let mut range = Range::Lines(page.offset + 1, Some(page.size));
     let (mut lines, mut total) = (Vec::new(), 0);
     while (lines.len() as i64) < page.size {
-        let read = engine::log::read_instance(&app.engine, &asked.actor, run.id, index, Which::Newest, range, PART);
+        let read =
+            engine::log::read_instance(&app.engine, &asked.actor, run.id, index, Which::Newest, range, PART);
         let Some(part) = read.await? else { break };
         total = part.total_lines.unwrap_or(total);
         let text = String::from_utf8_lossy(&part.bytes).into_owned();

@@ -1,4 +1,4 @@
-//! What there is to run jobs on and with: instance types as ECS specs, and images, of which this server keeps no list.
+//! What there is to run jobs on and with: instance types as ECS specs; images and algorithms, of which this server keeps no list.
 
 use axum::extract::State;
 use runyard_domain::{instance_type::InstanceType, quantity::Quantity};
@@ -41,6 +41,10 @@ fn spec(own: &InstanceType, available: bool) -> Value {
 
 pub(super) async fn images(asked: Asked) -> Answer {
     Ok(asked.answer(json!({"Images": [], "TotalCount": 0})))
+}
+
+pub(super) async fn algorithms(asked: Asked) -> Answer {
+    Ok(asked.answer(json!({"Algorithms": [], "TotalCount": 0})))
 }
 
 #[cfg(test)]

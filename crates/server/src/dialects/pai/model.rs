@@ -40,7 +40,11 @@ pub(super) async fn list(State(app): State<App>, asked: Asked, parameters: Param
     let filter = ModelFilter {
         project_ids: vec![project.id],
         // In quotes: exactly this one, and it is never anything else here.
-        names: parameters.text("ModelName").map(|name| name.trim_matches('"').to_owned()).into_iter().collect(),
+        names: parameters
+            .text("ModelName")
+            .map(|name| name.trim_matches('"').to_owned())
+            .into_iter()
+            .collect(),
         limit: page.size,
         offset: page.offset,
         ..ModelFilter::default()
@@ -58,11 +62,7 @@ pub(super) async fn get(State(app): State<App>, asked: Asked, Path(id): Path<Str
     Ok(asked.answer(shown(&app, &asked, &model).await?))
 }
 
-pub(super) async fn create(
-    State(app): State<App>,
-    asked: Asked,
-    Raw(sent): Raw<{ limits::FORM }>,
-) -> Answer {
+pub(super) async fn create(State(app): State<App>, asked: Asked, Raw(sent): Raw<{ limits::FORM }>) -> Answer {
     let sent = body(&sent)?;
     let text = |name: &str| sent[name].as_str().map(str::to_owned);
     let named = project(&app, &asked, text("WorkspaceId").as_deref().filter(|id| *id != "None")).await?;
@@ -122,7 +122,12 @@ pub(super) async fn create_version(
     let plain = uri.split_once('?').map_or(uri, |(plain, _)| plain);
     let place = match Uri::parse(plain) {
         Ok(Uri::Oss(place)) => place,
-        Ok(_) => return Err(Problem::field("Uri", format!("`{uri}` is no object of this server: it is oss://BUCKET/KEY"))),
+        Ok(_) => {
+            return Err(Problem::field(
+                "Uri",
+                format!("`{uri}` is no object of this server: it is oss://BUCKET/KEY"),
+            ));
+        }
         Err(error) => return Err(Problem::field("Uri", error.to_string())),
     };
     let name = match sent["VersionName"].as_str().filter(|name| !name.is_empty()) {
@@ -155,7 +160,11 @@ pub(super) async fn update_version(
     let mut config = found.config.clone();
     let mut known = config.remove(OWN).unwrap_or_else(|| json!({}));
     if let (Some(known), Value::Object(changed)) = (known.as_object_mut(), own(&sent)) {
-        known.extend(changed.into_iter().filter(|(name, _)| name != "Uri" && (name != "Labels" || !sent["Labels"].is_null())));
+        known.extend(
+            changed
+                .into_iter()
+                .filter(|(name, _)| name != "Uri" && (name != "Labels" || !sent["Labels"].is_null())),
+        );
     }
     config.insert(OWN.to_owned(), known);
     let patch = engine::model::Patch {
@@ -173,7 +182,8 @@ pub(super) async fn delete_version(
     Path((id, name)): Path<(String, String)>,
 ) -> Answer {
     let (found, actor) = (find(&app, &asked, &id, &name).await?, asked.actor.clone());
-    app.command(move |engine| async move { engine::model::delete_version(&engine, &actor, found.id).await }).await?;
+    app.command(move |engine| async move { engine::model::delete_version(&engine, &actor, found.id).await })
+        .await?;
     Ok(asked.answer(json!({})))
 }
 
@@ -185,7 +195,8 @@ pub(super) async fn of_job(State(app): State<App>, asked: Asked, Path(id): Path<
         .iter()
         .map(|uri| json!({"OutputChannelName": "model", "Uri": uri, "SourceType": "TrainingJob", "SourceId": id}))
         .collect();
-    let filter = Filter { run_ids: vec![run.id], states: vec![Ready::Available], limit: 1000, ..Filter::default() };
+    let filter =
+        Filter { run_ids: vec![run.id], states: vec![Ready::Available], limit: 1000, ..Filter::default() };
     for found in engine::model::versions(&app.engine, &asked.actor, filter).await? {
         let mut shown = version(&found);
         shown["ModelName"] = json!(found.model);

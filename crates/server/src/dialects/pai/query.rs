@@ -30,7 +30,8 @@ impl Parameters {
         let mut named = BTreeMap::new();
         for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let decode = |raw| filter::decode(raw).map_err(|error| Problem::field("query", error.to_string()));
+            let decode =
+                |raw| filter::decode(raw).map_err(|error| Problem::field("query", error.to_string()));
             named.insert(decode(name)?, decode(value)?);
         }
         Ok(Self(named))
@@ -42,11 +43,17 @@ impl Parameters {
     }
 
     /// A whole number within bounds.
-    pub(super) fn number(&self, name: &str, default: i64, range: std::ops::RangeInclusive<i64>) -> Result<i64, Problem> {
+    pub(super) fn number(
+        &self,
+        name: &str,
+        default: i64,
+        range: std::ops::RangeInclusive<i64>,
+    ) -> Result<i64, Problem> {
         let Some(text) = self.text(name) else { return Ok(default) };
         text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
             let shown: String = text.chars().take(40).collect();
-            let message = format!("`{shown}` is not a whole number from {} to {}", range.start(), range.end());
+            let message =
+                format!("`{shown}` is not a whole number from {} to {}", range.start(), range.end());
             Problem::field(name, message)
         })
     }
@@ -120,6 +127,9 @@ mod tests {
         assert_eq!((asked.text("Name"), asked.text("Status")), (Some("a b/c"), None));
         assert!(!asked.ascending(true).unwrap());
         assert!(read("Order=up").ascending(true).is_err());
-        assert_eq!(read("StartTime=2024-07-10T11:49:47Z").time("StartTime").unwrap(), Some(Millis(1_720_612_187_000)));
+        assert_eq!(
+            read("StartTime=2024-07-10T11:49:47Z").time("StartTime").unwrap(),
+            Some(Millis(1_720_612_187_000))
+        );
     }
 }

@@ -43,6 +43,14 @@ fn code(ours: &str) -> &str {
     }
 }
 
+/// What a fault of this server is for who reads a log: the SDK gives up a run at the first refusal that it does not know, and
+/// asks again when there is no log yet.
+pub(super) fn no_log_yet(fault: &Response) -> Problem {
+    let why = fault.extensions().get::<Problem>().map(|problem| format!("{problem:?}"));
+    tracing::warn!("a log cannot be read now: {}", why.unwrap_or_else(|| fault.status().to_string()));
+    Problem::new(StatusCode::NOT_FOUND, NO_LOG_YET, "the log cannot be read now: ask again")
+}
+
 /// PAI says 400 of what is wrong in a request.
 pub(super) async fn known_status(mut response: Response) -> Response {
     if let Some(problem) = response.extensions_mut().get_mut::<Problem>()
@@ -74,14 +82,16 @@ const FIELDS: [(&str, &str); 13] = [
 /// The same, with the names that were sent.
 pub(super) fn renamed(mut problem: Problem) -> Problem {
     let sent = |path: String| {
-        let rest = |ours: &str| path.strip_prefix(ours).filter(|rest| rest.is_empty() || rest.starts_with('.'));
+        let rest =
+            |ours: &str| path.strip_prefix(ours).filter(|rest| rest.is_empty() || rest.starts_with('.'));
         let found = FIELDS.iter().find_map(|(ours, theirs)| Some(format!("{theirs}{}", rest(ours)?)));
         found.unwrap_or_else(|| match path.strip_prefix("spec.requirements") {
             Some(rest) => format!("PythonRequirements{rest}"),
             None => path.clone(),
         })
     };
-    problem.errors = problem.errors.map(|errors| errors.into_iter().map(|(path, said)| (sent(path), said)).collect());
+    problem.errors =
+        problem.errors.map(|errors| errors.into_iter().map(|(path, said)| (sent(path), said)).collect());
     problem
 }
 
@@ -92,8 +102,10 @@ pub(super) fn no_job(problem: Problem, id: &str) -> Problem {
 
 /// An operation that this server does not know.
 pub(super) fn unknown_operation(method: &Method, path: &str, headers: &HeaderMap) -> Problem {
-    let action = headers.get("x-acs-action").and_then(|action| action.to_str().ok()).unwrap_or("without a name");
-    let (action, path): (String, String) = (action.chars().take(100).collect(), path.chars().take(200).collect());
+    let action =
+        headers.get("x-acs-action").and_then(|action| action.to_str().ok()).unwrap_or("without a name");
+    let (action, path): (String, String) =
+        (action.chars().take(100).collect(), path.chars().take(200).collect());
     let message = format!("this server has no operation {action} ({method} {path})");
     Problem::new(StatusCode::NOT_FOUND, "InvalidAction.NotFound", message)
 }
@@ -111,8 +123,7 @@ mod tests {
     #[test]
     fn a_refusal_is_an_object_with_code_message_and_request() {
         let shown = body(Problem::not_found("there is no job"));
-        let wanted =
-            json!({"Code": "NotFound", "Message": "there is no job", "RequestId": "r-1", "HostId": "runyard"});
+        let wanted = json!({"Code": "NotFound", "Message": "there is no job", "RequestId": "r-1", "HostId": "runyard"});
         assert_eq!(shown, wanted);
     }
 
@@ -121,6 +132,15 @@ mod tests {
         let shown = body(Problem::field("Scheduler.MaxRunningTimeInSeconds", "-1 is below 0"));
         assert_eq!(shown["Code"], "InvalidParameter");
         assert_eq!(shown["Message"], "Scheduler.MaxRunningTimeInSeconds: -1 is below 0");
+    }
+
+    #[test]
+    fn a_fault_is_no_fault_of_a_log() {
+        use axum::response::IntoResponse;
+        let fault = Problem::fault("the disk is full").into_response();
+        let shown = body(no_log_yet(&fault));
+        assert_eq!(shown["Code"], "TRAINING_JOB_INSTANCE_NOT_FOUND");
+        assert!(!shown["Message"].as_str().unwrap().contains("disk"));
     }
 
     #[test]

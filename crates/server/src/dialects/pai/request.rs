@@ -177,13 +177,14 @@ fn record(body: &Body, recorded: &mut recorded::Recorded) {
 
 /// What is answered as it was sent, and is nowhere else in the run.
 fn echo(sent: &Value) -> Value {
-    const KEPT: [&str; 13] = [
+    const KEPT: [&str; 14] = [
         "TrainingJobName",
         "WorkspaceId",
         "ComputeResource",
         "InputChannels",
         "OutputChannels",
         "HyperParameters",
+        "PythonRequirements",
         "Scheduler",
         "ExperimentConfig",
         "UserVpc",
@@ -249,7 +250,10 @@ fn outputs(sent: &[body::Channel], errors: &mut FieldErrors) -> BTreeMap<String,
     for channel in sent {
         let path = format!("OutputChannels.{}", channel.name);
         let Some(uri) = &channel.output_uri else {
-            errors.add(&path, "has no OutputUri: outputs go to oss://BUCKET/PREFIX/, datasets cannot be written to");
+            errors.add(
+                &path,
+                "has no OutputUri: outputs go to oss://BUCKET/PREFIX/, datasets cannot be written to",
+            );
             continue;
         };
         if let Some(uri) = ours(&path, uri, errors)
@@ -265,8 +269,9 @@ fn outputs(sent: &[body::Channel], errors: &mut FieldErrors) -> BTreeMap<String,
 fn ours(path: &str, uri: &str, errors: &mut FieldErrors) -> Option<String> {
     let scheme = uri.split_once("://").map_or("", |(scheme, _)| scheme);
     if matches!(scheme, "nas" | "cpfs" | "bmcpfs" | "odps") {
-        let message =
-            format!("`{uri}` cannot be reached from here: {scheme}:// is of Alibaba's cloud; copy it to oss://");
+        let message = format!(
+            "`{uri}` cannot be reached from here: {scheme}:// is of Alibaba's cloud; copy it to oss://"
+        );
         errors.add(path, message);
         return None;
     }

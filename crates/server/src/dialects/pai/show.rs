@@ -78,7 +78,7 @@ pub(super) fn listed(run: &Run, beside: &Beside) -> Value {
         "OutputChannels": channels(run, "OutputChannels", "OutputUri", outputs(run)),
         "Labels": labels(run),
         "Environments": run.spec.env,
-        "PythonRequirements": run.spec.requirements,
+        "PythonRequirements": requirements(run),
         "ExperimentConfig": object("ExperimentConfig").unwrap_or_else(|| json!({})),
         "UserVpc": object("UserVpc").unwrap_or_else(|| json!({})),
         "GmtCreateTime": time(run.created_at),
@@ -127,6 +127,14 @@ fn labels(run: &Run) -> Vec<Value> {
     let own = echoed(run, "ExperimentConfig").is_some_and(|config| config["ExperimentId"].is_string());
     let given = run.labels.iter().filter(|(key, _)| !own || *key != LABEL);
     given.map(|(key, value)| json!({"Key": key, "Value": value})).collect()
+}
+
+/// As they were sent: the run has those of its source too.
+fn requirements(run: &Run) -> Value {
+    match (run.spec.recorded.contains_key(recorded::ECHO), echoed(run, "PythonRequirements")) {
+        (true, sent) => sent.cloned().unwrap_or_else(|| json!([])),
+        (false, _) => json!(run.spec.requirements),
+    }
 }
 
 fn algorithm(run: &Run) -> Value {
@@ -197,7 +205,11 @@ fn inputs(run: &Run) -> Vec<(String, String)> {
 /// What Runyard keeps itself has an address too.
 fn outputs(run: &Run) -> Vec<(String, String)> {
     let own = |name: &str| format!("run://{}/output/{name}", run.id);
-    run.spec.outputs.iter().map(|(name, uri)| (name.clone(), uri.clone().unwrap_or_else(|| own(name)))).collect()
+    run.spec
+        .outputs
+        .iter()
+        .map(|(name, uri)| (name.clone(), uri.clone().unwrap_or_else(|| own(name))))
+        .collect()
 }
 
 fn instances(run: &Run) -> Vec<Value> {
@@ -235,7 +247,8 @@ fn transitions(events: &[Event]) -> Vec<Value> {
 
 /// Seconds that the last job has run.
 fn duration_s(run: &Run, events: &[Event]) -> i64 {
-    let began = events.iter().rev().find(|event| event.status == Status::JobRunning).map(|event| event.created_at);
+    let began =
+        events.iter().rev().find(|event| event.status == Status::JobRunning).map(|event| event.created_at);
     let ended = run.life.status.is_terminal().then_some(run.status_updated_at);
     match (began, ended.or_else(|| events.last().map(|event| event.created_at))) {
         (Some(began), Some(ended)) => ended.since(began).max(0) / 1000,

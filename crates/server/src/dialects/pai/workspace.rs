@@ -55,7 +55,9 @@ pub(super) async fn configs(
         let project = project(&app, &asked, Some(&id)).await?;
         let project = engine::project::get(&app.engine, &asked.actor, &project).await?;
         let value = format!("oss://{}/", default_bucket(&project));
-        configs.push(json!({"ConfigKey": BUCKET_KEY, "ConfigValue": value, "CategoryName": "CommonResourceConfig"}));
+        configs.push(
+            json!({"ConfigKey": BUCKET_KEY, "ConfigValue": value, "CategoryName": "CommonResourceConfig"}),
+        );
     }
     let total = configs.len();
     Ok(asked.answer(json!({"Configs": configs, "TotalCount": total})))

@@ -125,7 +125,8 @@ fn a_job_of_an_experiment_that_there_is_has_its_label_and_no_warning() {
 #[test]
 fn an_instance_spec_is_in_gibibytes_and_without_gpus_asks_for_none() {
     let spec = json!({"CPU": "2", "GPU": "0", "Memory": "8", "SharedMemory": "512Mi"});
-    let sent = changed("/ComputeResource", json!({"ResourceId": "q", "InstanceCount": 1, "InstanceSpec": spec}));
+    let sent =
+        changed("/ComputeResource", json!({"ResourceId": "q", "InstanceCount": 1, "InstanceSpec": spec}));
     let asked = translate(&sent, &known()).unwrap().new.resources.unwrap();
     assert_eq!((asked.cpu.as_str(), asked.memory.as_deref(), asked.gpu), ("2", Some("8Gi"), None));
     assert_eq!(asked.shared_memory.as_deref(), Some("512Mi"));

@@ -26,11 +26,10 @@ pub(in super::super) fn reason(run: &Run, beside: &Beside) -> Reason {
     match run.life.status {
         Status::JobCompleted => Reason::new("TrainingJobSucceed", "the job succeeded"),
         Status::JobTerminated => Reason::new("TrainingJobTerminated", "the job was stopped"),
-        Status::JobFailed => {
-            run.exit.as_ref().map_or_else(|| Reason::new("JobFailed", "the job failed"), |exit| {
-                Reason::new(word(exit.reason), sentence(exit))
-            })
-        }
+        Status::JobFailed => run.exit.as_ref().map_or_else(
+            || Reason::new("JobFailed", "the job failed"),
+            |exit| Reason::new(word(exit.reason), sentence(exit)),
+        ),
         Status::JobCreateFailed => {
             let why = beside.events.iter().rev().find(|event| event.status == Status::JobCreateFailed);
             why.map_or_else(|| Reason::new("InitializeFailed", "no job could be made"), of_event)
@@ -57,7 +56,12 @@ pub(super) fn of_event(event: &Event) -> Reason {
 /// What stands behind the output of a job that ended other than well.
 pub(in super::super) fn last_word(job: &Job) -> Option<String> {
     let exit = job.exit.as_ref().filter(|exit| exit.reason != Why::Completed)?;
-    Some(format!("[runyard] the job ended: {}: {}", word(exit.reason), sentence(exit)))
+    Some(format!("[runyard] the job ended: {}: {}", word(exit.reason), one_line(&sentence(exit))))
+}
+
+/// A sentence of pip may have several.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 fn word(reason: Why) -> String {

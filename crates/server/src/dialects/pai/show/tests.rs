@@ -47,7 +47,12 @@ fn event(sequence: i64, status: Status, details: Value) -> Event {
 
 fn with_echo(echo: Value) -> Spec {
     let recorded = BTreeMap::from([(recorded::ECHO.to_owned(), echo)]);
-    Spec { command: vec!["true".to_owned()], image: Some("python:3.11".to_owned()), recorded, ..Spec::default() }
+    Spec {
+        command: vec!["true".to_owned()],
+        image: Some("python:3.11".to_owned()),
+        recorded,
+        ..Spec::default()
+    }
 }
 
 #[test]
@@ -75,7 +80,9 @@ fn values_are_texts_and_lists_are_always_there() {
     let shown = job(&run(Spec::default()), &Beside::default());
     let parameters = json!([{"Name": "epochs", "Value": "3"}, {"Name": "lr", "Value": "0.1"}]);
     assert_eq!(shown["HyperParameters"], parameters);
-    for name in ["InputChannels", "OutputChannels", "Labels", "PythonRequirements", "Instances", "StatusTransitions"] {
+    for name in
+        ["InputChannels", "OutputChannels", "Labels", "PythonRequirements", "Instances", "StatusTransitions"]
+    {
         assert!(shown[name].is_array(), "{name}: {shown}");
     }
     for name in ["TrainingJobId", "WorkspaceId", "ReasonCode", "ReasonMessage", "Status", "TrainingJobName"] {
@@ -115,7 +122,10 @@ fn a_time_limit_is_a_failure_with_its_reason() {
     run.life.status = Status::JobFailed;
     run.exit = Some(Exit::because(Why::TimeLimitExceeded, "the time limit of 5 s was over", Millis(0)));
     let shown = job(&run, &Beside::default());
-    assert_eq!((shown["Status"].as_str(), shown["ReasonCode"].as_str()), (Some("Failed"), Some("TimeLimitExceeded")));
+    assert_eq!(
+        (shown["Status"].as_str(), shown["ReasonCode"].as_str()),
+        (Some("Failed"), Some("TimeLimitExceeded"))
+    );
     assert_eq!(shown["ReasonMessage"], "the time limit of 5 s was over");
 }
 
@@ -123,9 +133,15 @@ fn a_time_limit_is_a_failure_with_its_reason() {
 fn a_run_that_could_not_be_made_says_why() {
     let mut run = run(Spec::default());
     run.life.status = Status::JobCreateFailed;
-    let events = vec![event(1, Status::RunCreated, json!({})), event(2, Status::JobCreateFailed, json!({"reason": "no GPU"}))];
+    let events = vec![
+        event(1, Status::RunCreated, json!({})),
+        event(2, Status::JobCreateFailed, json!({"reason": "no GPU"})),
+    ];
     let shown = job(&run, &Beside { events, ..Beside::default() });
-    assert_eq!((shown["Status"].as_str(), shown["ReasonMessage"].as_str()), (Some("InitializeFailed"), Some("no GPU")));
+    assert_eq!(
+        (shown["Status"].as_str(), shown["ReasonMessage"].as_str()),
+        (Some("InitializeFailed"), Some("no GPU"))
+    );
 }
 
 #[test]
