@@ -179,6 +179,36 @@ fn models_and_checkpoints_are_folders() {
 }
 
 #[test]
+fn a_dataset_is_its_archive_and_says_which_set_was_meant() {
+    let server = Server::start();
+    server.cli(&["corpus", "create", "books"]).ok();
+    let path = server.home().join("pages.jsonl");
+    fs::write(&path, "{\"type\":\"page\",\"name\":\"one\"}\n").unwrap();
+    server.cli(&["element", "import", path.to_str().unwrap(), "--corpus", "books"]).ok();
+    server.cli(&["dataset", "create", "letters", "--corpus", "books"]).ok();
+    server.cli(&["dataset", "add", "letters", "--to", "train", "--type", "page"]).ok();
+    let inputs = json!({"set": "dataset://letters/train", "all": "dataset://letters"});
+    let body = json!({"name": "no", "spec": {"command": ["true"], "inputs": inputs}});
+    let early = server.call("POST", "/api/v2/runs").json(&body).send();
+    assert_eq!(early.status, 422);
+    let said = early.body["errors"]["spec.inputs.set"][0].as_str().unwrap();
+    assert_eq!(said, "dataset `letters` is open: build it first (`runyard dataset build`)");
+    server.cli(&["dataset", "build", "letters"]).ok();
+    let script = "ls $PAI_INPUT_ALL; cat $PAI_INPUT_SET/set.json; test -s $PAI_INPUT_SET/db.sqlite";
+    let run = submit(&server, "reader", script, &inputs, &json!({}));
+    let said = completed(&server, &run);
+    assert!(said.starts_with("db.sqlite\n"), "{said}");
+    let set: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!((&set["dataset"], &set["set"]), (&json!("letters"), &json!("train")));
+    let lineage = server.get(&format!("/runs/{run}/lineage"));
+    assert_eq!((&lineage["inputs"][1]["title"], &lineage["inputs"][1]["kind"]), (&json!("letters"), &json!("dataset")));
+    let wrong = json!({"name": "no", "spec": {"command": ["true"], "inputs": {"in": "dataset://letters/nonesuch"}}});
+    let wrong = server.call("POST", "/api/v2/runs").json(&wrong).send();
+    let said = wrong.body["errors"]["spec.inputs.in"][0].as_str().unwrap();
+    assert!(said.starts_with("dataset `letters` has no set `nonesuch`; it has "), "{said}");
+}
+
+#[test]
 fn an_s3_store_is_read_and_written_by_the_job_itself() {
     let store = Store::start();
     store.put("models/train/a.csv", "1");
@@ -201,8 +231,13 @@ fn an_s3_store_is_read_and_written_by_the_job_itself() {
         (Some("out\n".into()), Some("".into()))
     );
 
-    // By its address, and as an output of the run: both know who made it.
-    let spec = json!({"command": ["sh", "-ec", "cat $PAI_INPUT_A/x/o.txt $PAI_INPUT_B"], "env": store.account(),
+    // By its address, and as an output of the run: both know who made it. The account may be a secret.
+    let mut account = store.account();
+    let secret = account["AWS_SECRET_ACCESS_KEY"].take();
+    server.cli(&["secret", "set", "s3-key", secret.as_str().unwrap()]).ok();
+    account.as_object_mut().unwrap().remove("AWS_SECRET_ACCESS_KEY");
+    let spec = json!({"command": ["sh", "-ec", "cat $PAI_INPUT_A/x/o.txt $PAI_INPUT_B"], "env": account,
+        "secrets": {"AWS_SECRET_ACCESS_KEY": "s3-key"},
         "inputs": {"a": "run://first/output/result", "b": "s3://models/results/1/x/o.txt"}});
     let second = submit_spec(&server, "second", spec);
     assert_eq!(completed(&server, &second), "out\nout\n");

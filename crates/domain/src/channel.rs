@@ -215,9 +215,8 @@ impl Uri {
     /// # Errors
     /// An address that is none, or that nothing can be written to.
     pub fn parse_output(text: &str) -> Result<Self, UriError> {
-        let with_slash = |place: Place| match place.is_prefix() {
-            true => place,
-            false => Place { key: place.key + "/", ..place },
+        let with_slash = |place: Place| {
+            if place.is_prefix() { place } else { Place { key: place.key + "/", ..place } }
         };
         match Self::parse(text)? {
             Self::S3(place) => Ok(Self::S3(with_slash(place))),

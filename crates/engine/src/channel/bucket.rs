@@ -22,9 +22,10 @@ pub(super) fn readable(
         }
         let folder = format!("{key}/");
         let is_folder = !store::oss::object::list(tx, found.id, &folder, After::This(""), 1)?.is_empty();
-        return Ok(Err(match is_folder {
-            true => format!("`oss://{bucket}/{key}` is a folder: write `/` behind it"),
-            false => format!("there is no object `{key}` in the bucket `{bucket}`"),
+        return Ok(Err(if is_folder {
+            format!("`oss://{bucket}/{key}` is a folder: write `/` behind it")
+        } else {
+            format!("there is no object `{key}` in the bucket `{bucket}`")
         }));
     }
     if store::oss::object::list(tx, found.id, key, After::This(""), 1)?.is_empty() {

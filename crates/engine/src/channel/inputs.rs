@@ -128,7 +128,8 @@ async fn of_set(
     path_after: Option<String>,
     limit: i64,
 ) -> Result<Vec<InputFile>> {
-    let id: FileSetId = link.target_id.as_deref().and_then(|id| id.parse().ok()).ok_or_else(|| gone(&link))?;
+    let id: FileSetId =
+        link.target_id.as_deref().and_then(|id| id.parse().ok()).ok_or_else(|| gone(&link))?;
     let place = link.place.clone();
     let (set, found) = engine
         .db

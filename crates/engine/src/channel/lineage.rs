@@ -62,8 +62,11 @@ pub async fn lineage(engine: &Engine, actor: &Actor, id: RunId) -> Result<Lineag
             let run = visible(&actor, id, store::run::get(tx, id)?)?;
             let links = store::channel::of_run(tx, id)?;
             let used_by = store::channel::out_of(tx, id, NAMED_MAX)?;
-            let ids: Vec<RunId> =
-                links.iter().filter_map(|link| link.from_run_id).chain(used_by.iter().map(|link| link.run_id)).collect();
+            let ids: Vec<RunId> = links
+                .iter()
+                .filter_map(|link| link.from_run_id)
+                .chain(used_by.iter().map(|link| link.run_id))
+                .collect();
             // A link never leads to another project: what made it may be named.
             let runs: HashMap<RunId, Run> =
                 store::run::by_ids(tx, &ids)?.into_iter().map(|run| (run.id, run)).collect();

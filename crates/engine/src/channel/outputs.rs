@@ -63,6 +63,8 @@ async fn place(engine: &Engine, actor: &Actor, job: JobId, channel: &str) -> Res
     let link = link.ok_or_else(|| Error::not_found("output", channel))?;
     match Uri::parse(&link.place) {
         Ok(Uri::Oss(place)) if link.kind == Kind::Oss => Ok((link.project_id, place)),
-        _ => Err(Error::field("channel", format!("output `{channel}` does not go to a bucket of this server"))),
+        _ => {
+            Err(Error::field("channel", format!("output `{channel}` does not go to a bucket of this server")))
+        }
     }
 }

@@ -145,11 +145,7 @@ fn in_bucket(
 }
 
 /// The run of a project by id or by its only name.
-fn find_run(
-    tx: &mut Tx,
-    project: ProjectId,
-    id_or_name: &str,
-) -> Result<std::result::Result<Run, String>> {
+fn find_run(tx: &mut Tx, project: ProjectId, id_or_name: &str) -> Result<std::result::Result<Run, String>> {
     if let Ok(id) = id_or_name.parse() {
         let run = store::run::get(tx, id)?.filter(|run| run.project_id == project);
         return Ok(run.ok_or_else(|| format!("there is no run `{id}` in this project")));
@@ -231,7 +227,8 @@ fn kept(tx: &mut Tx, run: &Run, output: &str) -> Result<Option<(FileSet, String)
         return Ok(Some((set.clone(), String::new())));
     }
     // What a run left in `output/` without saying that it is a channel.
-    for set in artifacts.into_iter().filter(|set| set.path.as_deref() == Some(ARTIFACT.trim_end_matches('/'))) {
+    for set in artifacts.into_iter().filter(|set| set.path.as_deref() == Some(ARTIFACT.trim_end_matches('/')))
+    {
         let below = format!("{output}/");
         if !rows::page_below(tx, set.id, &below, None, 1)?.is_empty() {
             return Ok(Some((set, below)));
@@ -287,12 +284,7 @@ fn model(tx: &mut Tx, project: ProjectId, reference: Reference) -> Result<Found>
     })
 }
 
-fn newest(
-    tx: &mut Tx,
-    project: ProjectId,
-    model: &str,
-    tag: Option<String>,
-) -> Result<Option<ModelVersion>> {
+fn newest(tx: &mut Tx, project: ProjectId, model: &str, tag: Option<String>) -> Result<Option<ModelVersion>> {
     let filter = VersionFilter {
         models: vec![model.to_owned()],
         project_ids: vec![project],
