@@ -4,6 +4,7 @@ mod arkindex;
 mod bad_input;
 mod checkpoint;
 mod element;
+mod instances;
 mod logs;
 mod model;
 mod object;
