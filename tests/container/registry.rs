@@ -118,12 +118,23 @@ fn serve(mut visitor: TcpStream, contents: &Contents, open: &AtomicBool) {
     if visitor.write_all((head + &digest).as_bytes()).is_err() || first.starts_with("HEAD") {
         return;
     }
-    let half = bytes.len() / 2;
-    let _ = visitor.write_all(&bytes[..half]);
-    while bytes.len() > 1 << 20 && !open.load(Ordering::SeqCst) {
-        thread::sleep(Duration::from_millis(20));
+    // Little by little, and never all, until the test lets it.
+    let mut rest = &bytes[..];
+    while !rest.is_empty() {
+        let slowly = bytes.len() > 1 << 20 && !open.load(Ordering::SeqCst);
+        let size = if slowly { 16 << 10 } else { rest.len() };
+        let (piece, later) = rest.split_at(size.min(rest.len()));
+        if slowly {
+            thread::sleep(Duration::from_millis(50));
+            if later.is_empty() {
+                continue;
+            }
+        }
+        if visitor.write_all(piece).is_err() {
+            return;
+        }
+        rest = later;
     }
-    let _ = visitor.write_all(&bytes[half..]);
 }
 
 fn folder(server: &runyard_tests::Server) -> PathBuf {
@@ -141,7 +152,7 @@ fn an_image_is_pulled_with_the_account_of_its_secret_and_that_is_seen() {
     server.cli(&["secret", "set", "registry", ACCOUNT]).ok();
     let body = json!({"name": "pulled", "spec": {"image": image, "registry_secret": "registry"}});
     let id = server.call("POST", "/api/v2/runs").json(&body).send().data(200)["id"].as_str().unwrap().to_owned();
-    wait_until("the pull is half done", SOON, || {
+    wait_until("the pull is under way", SOON, || {
         let waits = server.run(&id)["waiting_for"].as_str().unwrap_or_default().to_owned();
         waits.starts_with("pulling image: ") && waits.ends_with(" %")
     });

@@ -169,14 +169,18 @@ impl Executor for Container {
         if let Err(why) = &self.inner.options.runner {
             return Err(why.clone());
         }
+        let with_help = |trouble: Trouble| match trouble.to_string() {
+            text if text.contains(docker::HOW_TO_START) => text,
+            text => format!("{text}: {}", docker::HOW_TO_START),
+        };
         let answered = self.inner.client().answered;
         if answered.is_some_and(|at| at.elapsed() < THERE) {
             return Ok(());
         }
-        let engine = self.inner.engine().await.map_err(|trouble| trouble.to_string())?;
+        let engine = self.inner.engine().await.map_err(with_help)?;
         let answer = docker::ping(&engine.docker).await;
         self.inner.heard(&answer);
-        answer.map_err(|trouble| format!("{trouble}: {}", docker::HOW_TO_START))
+        answer.map_err(with_help)
     }
 
     fn capacity(&self) -> Capacity {
@@ -289,25 +293,31 @@ impl Inner {
         self.options.url.as_deref().or_else(|| self.options.server_url.get().map(String::as_str))
     }
 
-    /// Removes the container of a job that is over. An engine refuses that in the moment in which a container ends by itself, as
-    /// most are about to; what fails for longer is tried again with the orphans.
+    /// Removes the container of a job that is over, once its runner has left: until then an engine would have to end it. What fails
+    /// for long is tried again with the orphans.
     fn discard(self: &Arc<Self>, job: JobId) {
         let inner = Arc::clone(self);
         tokio::spawn(async move {
             for attempt in 1..=REMOVALS {
-                let removed = match inner.engine().await {
-                    Ok(engine) => docker::remove(&engine.docker, &name(job)).await,
-                    Err(trouble) => Err(trouble),
-                };
-                inner.heard(&removed);
-                match removed {
+                match inner.try_to_remove(job).await {
                     Ok(()) => return,
-                    Err(trouble) if attempt == REMOVALS => {
-                        tracing::warn!("job {job}: its container could not be removed, and is tried again: {trouble}");
+                    Err(why) if attempt == REMOVALS => {
+                        tracing::warn!("job {job}: its container could not be removed, and is tried again: {why}");
                     }
                     Err(_) => tokio::time::sleep(REMOVE_AGAIN * attempt).await,
                 }
             }
         });
+    }
+
+    async fn try_to_remove(&self, job: JobId) -> Result<(), String> {
+        let folder = self.shared.folder(job);
+        if process::is_locked(&folder).unwrap_or(false) {
+            return Err("its runner is still there".to_owned());
+        }
+        let engine = self.engine().await.map_err(|trouble| trouble.to_string())?;
+        let removed = docker::remove(&engine.docker, &name(job)).await;
+        self.heard(&removed);
+        removed.map_err(|trouble| trouble.to_string())
     }
 }

@@ -63,6 +63,8 @@ pub(super) fn body(job: &Job, image: &Image, around: &Surroundings<'_>) -> Conta
         env: homeless.then(|| vec!["HOME=/tmp".to_owned()]),
         user: Some(user),
         working_dir: Some("/".to_owned()),
+        // A runner whose container is removed had its time.
+        stop_timeout: Some(1),
         labels: Some(HashMap::from([
             (JOB.to_owned(), job.spec.job_id.to_string()),
             (SERVER.to_owned(), around.options.server_id.clone()),
