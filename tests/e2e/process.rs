@@ -216,6 +216,33 @@ fn the_published_schema_is_the_one_that_files_are_held_against() {
     assert!(!validator.is_valid(&json!({"command": "x", "lr": 0.1})));
 }
 
+#[test]
+fn a_server_that_is_killed_in_the_middle_of_a_job_loses_nothing_of_it() {
+    let mut server = Server::start();
+    prepare(&server.home());
+    let home = server.home();
+    let train = format!("train={}", home.join("train").display());
+    let script = "cat $PAI_INPUT_TRAIN/*.txt > $PAI_OUTPUT_RESULT/all.txt; echo loss=1; \
+                  until test -e go; do sleep 0.05; done; echo loss=2; echo done >> $PAI_OUTPUT_RESULT/all.txt";
+    let line =
+        ["process", "--detach", "--output", "quiet", "--output", "result", "--metric", "loss=loss=(.*)"];
+    let line = [&line[..], &["--input", &train, "--", "sh", "-c", script]].concat();
+    let id = server.cli(&line).ok().stdout.trim().to_owned();
+    server.wait_for_output(&id, "loss=1");
+    let folder = server.job_folder(&id);
+    server.kill();
+    fs::write(folder.join("ml/usercode/go"), "").unwrap();
+    server.restart();
+    assert_eq!(server.wait_for_end(&id), Status::JobCompleted, "{}", server.reason(&id));
+    let points = server.get(&format!("/metrics?run_id={id}&tag=loss"));
+    let values: Vec<_> =
+        points.as_array().unwrap().iter().map(|it| (&it["global_step"], &it["value"])).collect();
+    assert_eq!(values, [(&json!(1), &json!(1)), (&json!(2), &json!(2))]);
+    let pulled = home.join("pulled");
+    server.cli(&["artifact", "pull", &format!("{id}/output/result"), pulled.to_str().unwrap()]).ok();
+    assert_eq!(fs::read_to_string(pulled.join("all.txt")).unwrap(), "one\ntwo\ndone\n");
+}
+
 /// Applies the example, and looks at what came out.
 fn example(server: &Server, file: &str) {
     let said = server.cli(&["apply", file, "--follow"]).ok();

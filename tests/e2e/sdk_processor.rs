@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, time::Duration};
 
 use runyard_domain::run::Status;
-use runyard_sdk::{Channel, Error, Estimator, Processor, SpotSpec, UserVpcConfig};
+use runyard_sdk::{Channel, Error, Estimator, Processor, SpotSpec, UserVpcConfig, blocking};
 use runyard_tests::{Server, block_on, repository};
 use serde_json::json;
 
@@ -57,7 +57,7 @@ fn a_processor_runs_waits_and_says_where_its_outputs_are() {
 
     // Its output is another job's input.
     let mut next = Processor::new(None, ["sh", "-c", "cat $PAI_INPUT_FROM/copy"]);
-    let run = block_on(next.run(&client, &[("from", &outputs["result"])], &[], true, false)).unwrap();
+    let run = blocking::run(&mut next, &client, &[("from", &outputs["result"])], &[], true, false).unwrap();
     assert_eq!(server.output(run.id.as_deref().unwrap()), "some data");
 }
 

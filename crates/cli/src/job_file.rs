@@ -104,6 +104,7 @@ enum Spot {
     },
 }
 
+#[expect(clippy::struct_field_names, reason = "they are the words of PAI")]
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Vpc {
@@ -238,7 +239,7 @@ fn make(place: &Place, folder: &Path) -> Result<Made, FieldErrors> {
         .and_then(|text| time::parse_seconds(text).map_err(|wrong| errors.add("max_run_time", wrong)).ok());
     let resources = file.resources.read(file.instance_type.is_some(), &mut errors);
     let source = file.source.map(|path| folder.join(path));
-    if let Some(wrong) = source.as_deref().and_then(|path| not_a_folder(path)) {
+    if let Some(wrong) = source.as_deref().and_then(not_a_folder) {
         errors.add("source", wrong);
     }
     let command = match file.command {
@@ -246,17 +247,7 @@ fn make(place: &Place, folder: &Path) -> Result<Made, FieldErrors> {
         Some(Words::Words(words)) => Command::Words(words),
         None => Command::default(),
     };
-    let words = match &command {
-        Command::Line(line) => line.split_whitespace().map(str::to_owned).collect(),
-        Command::Words(words) => words.clone(),
-    };
-    let name = file.name.unwrap_or_else(|| submission::name(source.as_deref(), None, &words));
-    let vpc = |vpc: Vpc| UserVpcConfig {
-        vpc_id: vpc.vpc_id,
-        security_group_id: vpc.security_group_id,
-        switch_id: vpc.switch_id,
-        extended_cidrs: vpc.extended_cidrs,
-    };
+    let name = file.name.unwrap_or_else(|| name_of(&command, source.as_deref()));
     let mut processor = Processor {
         source_dir: source,
         job_type: file.job_type,
@@ -270,7 +261,7 @@ fn make(place: &Place, folder: &Path) -> Result<Made, FieldErrors> {
         spot_spec: file.spot.and_then(Spot::spec),
         resource_type: file.resource_type,
         instance_count: file.instances,
-        user_vpc_config: file.vpc.map(vpc),
+        user_vpc_config: file.vpc.map(Vpc::config),
         experiment_config: file.experiment.map(|experiment_id| ExperimentConfig { experiment_id }),
         settings: file.settings,
         labels: file.labels,
@@ -291,6 +282,17 @@ fn make(place: &Place, folder: &Path) -> Result<Made, FieldErrors> {
     errors.finish((processor, inputs.collect(), file.outputs.into_iter().collect()))
 }
 
+/// A name for a job that was given none.
+fn name_of(command: &Command, source: Option<&Path>) -> String {
+    match command {
+        Command::Words(words) => submission::name(source, None, words),
+        Command::Line(line) => {
+            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            submission::name(source, None, &words)
+        }
+    }
+}
+
 /// A path is relative to the file.
 fn beside(folder: &Path, from: String) -> String {
     if from.contains("://") { from } else { folder.join(from).display().to_string() }
@@ -301,6 +303,13 @@ fn not_a_folder(path: &Path) -> Option<String> {
         Ok(found) if found.is_dir() => None,
         Ok(_) => Some(format!("`{}` is no folder: name the folder that holds the program", path.display())),
         Err(error) => Some(format!("cannot use `{}`: {error}", path.display())),
+    }
+}
+
+impl Vpc {
+    fn config(self) -> UserVpcConfig {
+        let Self { vpc_id, security_group_id, switch_id, extended_cidrs } = self;
+        UserVpcConfig { vpc_id, security_group_id, switch_id, extended_cidrs }
     }
 }
 

@@ -62,3 +62,35 @@ fn from_row(row: &Row) -> Result<Event, Error> {
         details: row.json(4)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use runyard_domain::run::Status;
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::both;
+
+    both! {
+        async fn a_warning_in_a_restart_is_no_restart(db) {
+            let run = RunId::new(Millis(1), [1; 10]);
+            let entry = |status, details: serde_json::Value| Entry {
+                status,
+                details: details.as_object().cloned().unwrap_or_else(Map::new),
+            };
+            let entries = [
+                entry(Status::RunCreated, json!({"by": "ann"})),
+                entry(Status::RunRestartRequested, json!({"by": "ann"})),
+                entry(Status::RunRestartRequested, json!({"warning": "no spot here"})),
+                entry(Status::RunRestartRequested, json!({"by": "ann"})),
+            ];
+            let found = db.write(move |tx| {
+                for (index, entry) in entries.iter().enumerate() {
+                    append(tx, run, index as i64 + 1, entry, Millis(1))?;
+                }
+                Ok::<_, Error>([restart(tx, run, 2)?, restart(tx, run, 3)?, restart(tx, run, 4)?])
+            });
+            assert_eq!(found.await.unwrap(), [Some(2), Some(4), None]);
+        }
+    }
+}
