@@ -66,7 +66,7 @@ async fn receive(app: &App, put: &SignedPut, body: &mut BodyDataStream) -> Resul
 }
 
 /// Reads what is left of a refused body for a moment, for clients that read the answer only when all is sent.
-async fn discard(headers: &HeaderMap, mut body: BodyDataStream) {
+pub(crate) async fn discard(headers: &HeaderMap, mut body: BodyDataStream) {
     // Such a client has not sent anything yet, and waits for the answer.
     if headers.contains_key(header::EXPECT) {
         return;

@@ -112,18 +112,14 @@ where
             Ok::<_, Error>(Some((piece.clone(), replaced.is_some())))
         })
         .await?;
-    match noted {
-        Some((piece, replaced)) => {
-            if replaced {
-                garbage::collect_later(engine);
-            }
-            Ok(piece)
-        }
-        None => {
-            garbage::collect_later(engine);
-            Err(gone(&upload.id))
-        }
+    let Some((piece, replaced)) = noted else {
+        garbage::collect_later(engine);
+        return Err(gone(&upload.id));
+    };
+    if replaced {
+        garbage::collect_later(engine);
     }
+    Ok(piece)
 }
 
 /// Stores bytes of an object as a part.

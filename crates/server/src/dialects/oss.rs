@@ -30,6 +30,7 @@ use crate::{
     app::App,
     error::{Form, Problem},
     limits,
+    object::discard,
     observe::RequestId,
 };
 use asked::Asked;
@@ -91,10 +92,11 @@ fn is_ours(request: &Request) -> bool {
 
 async fn dispatch(State(app): State<App>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
+    let headers = parts.headers.clone();
     let asked = match asked::read(&app, parts).await {
         Ok(asked) => asked,
         Err(problem) => {
-            asked::discard(body).await;
+            discard(&headers, body.into_data_stream()).await;
             return Err(problem);
         }
     };

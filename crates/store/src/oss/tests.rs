@@ -164,7 +164,7 @@ both! {
             assert!(super::insert(tx, &two)?);
             assert_eq!(super::by_name(tx, "data")?, Some(one.clone()));
             assert_eq!(super::list(tx, Some(project), "", "", 9)?, [one.clone(), two.clone()]);
-            assert_eq!(super::list(tx, None, "mo", "data", 9)?, [two.clone()]);
+            assert_eq!(super::list(tx, None, "mo", "data", 9)?, std::slice::from_ref(&two));
             assert_eq!(super::list(tx, Some(ProjectId::new(Millis(9), [0; 10])), "", "", 9)?, []);
             assert!(super::lock(tx, one.id)? && super::is_used(tx, one.id)? && !super::is_used(tx, two.id)?);
             assert_eq!(super::delete_empty(tx, project)?.as_deref(), Some("data"));

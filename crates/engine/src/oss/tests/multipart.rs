@@ -122,7 +122,7 @@ both! {
             found.into_iter().map(|upload| upload.id.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(list("", ("", "")).await, [one.id.clone(), two.id.clone(), three.id.clone()]);
-        assert_eq!(list("", ("a", "")).await, [three.id.clone()]);
+        assert_eq!(list("", ("a", "")).await, [three.id.as_str()]);
         assert_eq!(list("", ("a", &one.id)).await, [two.id.clone(), three.id.clone()]);
         assert_eq!(list("a", ("", "")).await, [one.id, two.id]);
     }

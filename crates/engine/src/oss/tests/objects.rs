@@ -178,4 +178,17 @@ both! {
         assert!(refused.contains("at most 8192 are kept"), "{refused}");
         assert_eq!(yard.stored().await, 0);
     }
+
+    async fn writers_of_one_key_follow_each_other_and_leave_one_object(db) {
+        let yard = Yard::on(db).await;
+        let texts = ["a", "bb", "ccc"].into_iter().cycle().take(12);
+        // The first of them makes the bucket too.
+        let puts = texts.map(|text| put::put(&yard.engine, &yard.admin, new("k"), bytes(text)));
+        let put: Vec<Object> = futures::future::try_join_all(puts).await.unwrap();
+        let (_, left) = read::find(&yard.engine, &yard.admin, "data", "k").await.unwrap();
+        assert!(put.contains(&left), "{left:?}");
+        assert_eq!(yard.read("k").await.len() as i64, left.size);
+        assert_eq!(yard.stored().await, left.size.cast_unsigned());
+        assert_eq!(bucket::list(&yard.engine, &yard.admin, "", "", 9).await.unwrap().len(), 1);
+    }
 }

@@ -1,11 +1,7 @@
 //! A request as it was sent: who asks for which bucket and key, by which words. Reads addresses byte by byte, since a key may
 //! hold any letter, a `/` written as `%2F` too.
 
-use axum::{
-    body::Body,
-    http::{HeaderMap, Method, Uri, header, request::Parts},
-};
-use futures::StreamExt;
+use axum::http::{HeaderMap, Method, Uri, header, request::Parts};
 use percent_encoding::percent_decode_str;
 use runyard_domain::bucket::check_name;
 use runyard_engine::Actor;
@@ -15,7 +11,6 @@ use crate::{
     app::App,
     dialects::pai::sign::{self, Refused, SUBRESOURCES},
     error::Problem,
-    limits,
 };
 
 /// A request whose signature is right.
@@ -50,20 +45,6 @@ pub(super) async fn read(app: &App, parts: Parts) -> Result<Asked, Problem> {
     let query = parts.uri.query().unwrap_or_default();
     let query = query.split('&').filter(|pair| !pair.is_empty()).map(pair).collect::<Result<_, _>>()?;
     Ok(Asked { actor, method: parts.method, bucket, key, headers: parts.headers, host, query })
-}
-
-/// Reads what is left of the body of a refused request for a moment, for clients that read the answer only when all is sent.
-pub(super) async fn discard(body: Body) {
-    let (mut body, mut left) = (body.into_data_stream(), limits::DRAIN);
-    let reading = async {
-        while let Some(Ok(chunk)) = body.next().await {
-            left = left.saturating_sub(chunk.len());
-            if left == 0 {
-                break;
-            }
-        }
-    };
-    let _ = tokio::time::timeout(limits::DRAIN_TIME, reading).await;
 }
 
 impl Asked {
@@ -127,12 +108,11 @@ impl Asked {
 /// The bucket and the key that are meant.
 fn place(uri: &Uri, by_host: Option<String>) -> Result<(Option<String>, Option<String>), Problem> {
     let path = uri.path().strip_prefix('/').unwrap_or_else(|| uri.path());
-    let (bucket, key) = match by_host {
-        Some(bucket) => (Some(bucket), path),
-        None => {
-            let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
-            (Some(decoded(bucket)?).filter(|bucket| !bucket.is_empty()), key)
-        }
+    let (bucket, key) = if by_host.is_some() {
+        (by_host, path)
+    } else {
+        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        (Some(decoded(bucket)?).filter(|bucket| !bucket.is_empty()), key)
     };
     Ok((bucket, Some(decoded(key)?).filter(|key| !key.is_empty())))
 }

@@ -13,14 +13,18 @@ use runyard_objects::PUT_MAX;
 
 use super::{
     Answer,
-    asked::{Asked, discard},
+    asked::Asked,
     condition::{self, Met, READING},
     headers::{basic, described, flag, kept, md5, no_acl, set, stored},
     refusal::refused,
     written,
     xml::Writer,
 };
-use crate::{app::App, error::Problem, object::Asked as Range};
+use crate::{
+    app::App,
+    error::Problem,
+    object::{Asked as Range, discard},
+};
 
 /// Words of an address that say what an answer's headers are to be.
 pub(super) const OVERRIDES: &[(&str, &str)] = &[
@@ -56,7 +60,7 @@ pub(super) async fn put(app: &App, asked: &Asked, place: (String, String), body:
     let new = match new {
         Ok(new) => new,
         Err(problem) => {
-            discard(body).await;
+            discard(&asked.headers, body.into_data_stream()).await;
             return Err(problem);
         }
     };
@@ -64,7 +68,7 @@ pub(super) async fn put(app: &App, asked: &Asked, place: (String, String), body:
     match engine::oss::put::put(&app.engine, &asked.actor, new, &mut body).await {
         Ok(object) => Ok(stored(&object.etag, object.crc64).into_response()),
         Err(error) => {
-            discard(Body::from_stream(body)).await;
+            discard(&asked.headers, body).await;
             Err(refused(error))
         }
     }

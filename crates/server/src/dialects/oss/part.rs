@@ -5,7 +5,7 @@ use runyard_engine::oss::{PARTS_MAX, multipart, multipart::Upload};
 
 use super::{
     Answer,
-    asked::{Asked, discard},
+    asked::Asked,
     headers::{md5, quoted, stored, xml_time},
     list::page,
     object::check_length,
@@ -13,7 +13,7 @@ use super::{
     written,
     xml::Writer,
 };
-use crate::{app::App, error::Problem};
+use crate::{app::App, error::Problem, object::discard};
 
 /// Parts of one page.
 const PAGE: i64 = 1_000;
@@ -36,7 +36,7 @@ pub(super) async fn put(app: &App, asked: &Asked, place: (String, String), body:
     let ((upload, number), md5) = match said {
         Ok(said) => said,
         Err(problem) => {
-            discard(body).await;
+            discard(&asked.headers, body.into_data_stream()).await;
             return Err(problem);
         }
     };
@@ -44,7 +44,7 @@ pub(super) async fn put(app: &App, asked: &Asked, place: (String, String), body:
     match multipart::put_part(&app.engine, &asked.actor, &upload, number, md5, &mut body).await {
         Ok(piece) => Ok(stored(&piece.etag, piece.crc64).into_response()),
         Err(error) => {
-            discard(Body::from_stream(body)).await;
+            discard(&asked.headers, body).await;
             Err(refused(error))
         }
     }
