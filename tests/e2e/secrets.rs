@@ -78,7 +78,7 @@ fn the_value_of_a_secret_reaches_the_program_and_is_nowhere_else() {
     wait_until("of all files the spec of the job alone has the value, while it runs", SOON, || {
         files_with(&server.home(), VALUE) == [spec.clone()]
     });
-    let cores = server.get("/resources")["cpu_milli_total"].as_i64().unwrap_or(2000);
+    let cores = server.get("/system/resources")[0]["cpu_milli_total"].as_i64().unwrap();
     let all = format!("{cores}m");
     let never = server.submit(&["--secret", "HF_TOKEN=hf", "--cpu", &all], TELLS);
     server.wait_for_status(&never, Status::JobPending);
@@ -92,7 +92,7 @@ fn the_value_of_a_secret_reaches_the_program_and_is_nowhere_else() {
 
     let backup = server.home().join("backup");
     server.cli(&["backup", &backup.display().to_string()]).ok();
-    for path in ["/secrets", "/runs", "/info", "/tokens"] {
+    for path in ["/secrets", "/runs", "/system", "/tokens"] {
         let answer = server.call("GET", &format!("/api/v2{path}")).send();
         assert!(!answer.text.contains(VALUE), "{path}: {}", answer.text);
     }

@@ -151,7 +151,11 @@ impl Folder {
         let listed = fs::read_dir(&self.root).map_err(failed("list", &self.root))?;
         for entry in listed.flatten() {
             if entry.file_name().as_encoded_bytes().starts_with(folder::STAGED.as_bytes()) {
-                fs::remove_file(entry.path()).map_err(failed("delete", &entry.path()))?;
+                match fs::remove_file(entry.path()) {
+                    // The executor was writing it, and is done.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    deleted => deleted.map_err(failed("delete", &entry.path()))?,
+                }
             }
         }
         self.write(folder::SPEC, &without)

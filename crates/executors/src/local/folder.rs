@@ -113,6 +113,17 @@ pub(crate) fn mark_spawned(
 /// Writes the spec again without the values of secrets, and deletes what a crash left of writing it: nobody will launch
 /// the program any more.
 pub(crate) fn forget_secrets(job: &Path) -> io::Result<()> {
+    for _ in 0..3 {
+        match forget_once(job) {
+            // A runner that does the same deletes what it takes for leftovers.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            forgotten => return forgotten,
+        }
+    }
+    forget_once(job)
+}
+
+fn forget_once(job: &Path) -> io::Result<()> {
     let Some(text) = read(&job.join(folder::SPEC))? else { return Ok(()) };
     // What cannot be read is of another version, or damaged: then nobody reads secrets out of it either.
     let Some(without) = serde_json::from_slice(&text).ok().and_then(|spec| secret::forgotten(&spec)) else {
