@@ -29,7 +29,7 @@ async fn what_a_run_names_goes_before_its_instance_type_and_both_before_the_blue
     assert_eq!(resources(&server, gpu, medium.clone()).await, all);
     assert_eq!(resources(&server, memory, json!({})).await, json!({"cpu": "1", "memory": "1Gi"}), "one core");
 
-    let own = json!({"name": "b", "version": "1", "command": ["true"], "resources": {"memory": "3Gi"}});
+    let own = json!({"project_id": "default", "name": "b", "version": "1", "command": ["true"], "resources": {"memory": "3Gi"}});
     let blueprint = server.post("/api/v2/blueprints", own).await;
     assert_eq!(blueprint["resources"], json!({"cpu": "1", "memory": "3Gi"}));
     let run = async |spec: Value| {
