@@ -25,8 +25,8 @@ use runyard_store::{self as store, Tx};
 pub use stop::stop;
 pub use submit::{NewRun, submit};
 pub(crate) use transition::{advance, announce, transition};
-pub use warn::warn_of;
 pub(crate) use warn::warn;
+pub use warn::warn_of;
 
 use crate::{Actor, Engine, Error, Result};
 
@@ -98,6 +98,35 @@ pub async fn patch(
             run.name = name.clone().unwrap_or(run.name);
             run.notes = notes.clone().or(run.notes);
             run.labels = labels.clone().unwrap_or(run.labels);
+            store::run::save_notes(tx, &run)?;
+            Ok::<_, Error>(run)
+        })
+        .await?;
+    engine.signals.changed(id);
+    Ok(run)
+}
+
+/// Adds and changes single labels, or takes them away where there is no value; all others stay.
+pub async fn label(
+    engine: &Engine,
+    actor: &Actor,
+    id: RunId,
+    changes: BTreeMap<String, Option<String>>,
+) -> Result<Run> {
+    let actor = actor.clone();
+    let run = engine
+        .db
+        .write(move |tx| {
+            let mut run = lock_for(tx, &actor, id)?;
+            for (key, value) in &changes {
+                match value {
+                    Some(value) => run.labels.insert(key.clone(), value.clone()),
+                    None => run.labels.remove(key),
+                };
+            }
+            let mut errors = FieldErrors::default();
+            rules::check_labels("labels", &run.labels, &mut errors);
+            errors.finish(())?;
             store::run::save_notes(tx, &run)?;
             Ok::<_, Error>(run)
         })

@@ -23,7 +23,7 @@ mod workspace;
 
 use axum::{
     Router,
-    extract::{FromRequestParts, Request, State},
+    extract::{FromRequestParts, OriginalUri, Request, State},
     http::{StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -169,6 +169,6 @@ fn body(bytes: &[u8]) -> Result<Value, Problem> {
     })
 }
 
-async fn unknown(request: Request) -> Response {
-    refusal::unknown_operation(request.method(), request.uri().path(), request.headers()).into_response()
+async fn unknown(OriginalUri(uri): OriginalUri, request: Request) -> Response {
+    refusal::unknown_operation(request.method(), uri.path(), request.headers()).into_response()
 }
