@@ -103,10 +103,7 @@ fn a_run_whose_outputs_cannot_be_kept_has_failed() {
     assert_eq!(server.wait_for_end(&run), Status::JobFailed);
     assert_eq!(server.reason(&run), "OutputFailed");
     let message = server.run(&run)["exit"]["message"].as_str().unwrap().to_owned();
-    assert!(
-        message.contains("output `bad` could not be kept: the object store at"),
-        "{message}"
-    );
+    assert!(message.contains("output `bad` could not be kept: the object store at"), "{message}");
     assert!(
         message.contains("output `leak` could not be kept: `p`: it is a link out of $RUNYARD_ML"),
         "{message}"

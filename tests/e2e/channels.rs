@@ -201,8 +201,12 @@ fn a_dataset_is_its_archive_and_says_which_set_was_meant() {
     let set: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
     assert_eq!((&set["dataset"], &set["set"]), (&json!("letters"), &json!("train")));
     let lineage = server.get(&format!("/runs/{run}/lineage"));
-    assert_eq!((&lineage["inputs"][1]["title"], &lineage["inputs"][1]["kind"]), (&json!("letters"), &json!("dataset")));
-    let wrong = json!({"name": "no", "spec": {"command": ["true"], "inputs": {"in": "dataset://letters/nonesuch"}}});
+    assert_eq!(
+        (&lineage["inputs"][1]["title"], &lineage["inputs"][1]["kind"]),
+        (&json!("letters"), &json!("dataset"))
+    );
+    let wrong =
+        json!({"name": "no", "spec": {"command": ["true"], "inputs": {"in": "dataset://letters/nonesuch"}}});
     let wrong = server.call("POST", "/api/v2/runs").json(&wrong).send();
     let said = wrong.body["errors"]["spec.inputs.in"][0].as_str().unwrap();
     assert!(said.starts_with("dataset `letters` has no set `nonesuch`; it has "), "{said}");
@@ -228,7 +232,7 @@ fn an_s3_store_is_read_and_written_by_the_job_itself() {
     assert_eq!(server.reason(&first), "Error");
     assert_eq!(
         (store.get("models/results/1/x/o.txt"), store.get("models/results/1/empty")),
-        (Some("out\n".into()), Some("".into()))
+        (Some("out\n".into()), Some(String::new()))
     );
 
     // By its address, and as an output of the run: both know who made it. The account may be a secret.

@@ -118,7 +118,7 @@ async fn put(job: &Job, title: &str, objects: &Objects, key: &str, file: &Found)
     let (_, before) = open().await?;
     let unread: Arc<Mutex<Option<String>>> = Arc::default();
     let sent = s3::insist(job, title, async || {
-        let (handle, _) = open().await.map_err(|why| ObjectsError::Protocol(why))?;
+        let (handle, _) = open().await.map_err(ObjectsError::Protocol)?;
         objects.put_stream(key, pieces(handle, Arc::clone(&unread)), before.size).await
     });
     sent.await.map_err(|why| unread.lock().ok().and_then(|mut unread| unread.take()).unwrap_or(why))?;

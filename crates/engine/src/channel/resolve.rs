@@ -131,15 +131,14 @@ fn in_bucket(
     {
         return Ok(Err(reason));
     }
-    let from = match from {
-        Some(known) => Some(known),
-        None => {
-            // Whoever writes to a prefix has made what is below it.
-            let ends = place.key.match_indices('/').map(|(at, _)| at + 1);
-            let above: Vec<String> =
-                std::iter::once(0).chain(ends).map(|end| address(&place.key[..end])).collect();
-            store::channel::writer(tx, project, &above)?
-        }
+    let from = if from.is_some() {
+        from
+    } else {
+        // Whoever writes to a prefix has made what is below it.
+        let ends = place.key.match_indices('/').map(|(at, _)| at + 1);
+        let above: Vec<String> =
+            std::iter::once(0).chain(ends).map(|end| address(&place.key[..end])).collect();
+        store::channel::writer(tx, project, &above)?
     };
     Ok(Ok(Target { kind, id: None, place: address(&place.key), from }))
 }

@@ -90,7 +90,7 @@ both! {
         let forgotten = db
             .write(move |tx| {
                 source::insert(tx, &digest, 1, Millis(1))?;
-                insert(tx, &[upload.clone()])?;
+                insert(tx, std::slice::from_ref(&upload))?;
                 let kept = source::forget_unused(tx, Some(&digest), Millis(9))?;
                 delete_run(tx, run_id(2))?;
                 Ok::<_, Error>((kept, source::forget_unused(tx, Some(&digest), Millis(9))?))

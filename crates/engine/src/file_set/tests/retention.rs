@@ -74,7 +74,7 @@ async fn what_another_run_is_about_to_read_stays_until_that_has_ended() {
         place: String::new(),
         from_run_id: Some(run.id),
     };
-    yard.engine.db.write(move |tx| store::channel::insert(tx, &[link.clone()])).await.unwrap();
+    yard.engine.db.write(move |tx| store::channel::insert(tx, std::slice::from_ref(&link))).await.unwrap();
     yard.saved(&actor, &run, 2).await;
     assert_eq!(yard.steps().await, [2, 1]);
     reader.life.status = runyard_domain::run::Status::JobCompleted;
