@@ -151,7 +151,8 @@ fn an_image_is_pulled_with_the_account_of_its_secret_and_that_is_seen() {
     let image = format!("{}/digits:1", registry.address);
     server.cli(&["secret", "set", "registry", ACCOUNT]).ok();
     let body = json!({"name": "pulled", "spec": {"image": image, "registry_secret": "registry"}});
-    let id = server.call("POST", "/api/v2/runs").json(&body).send().data(200)["id"].as_str().unwrap().to_owned();
+    let id =
+        server.call("POST", "/api/v2/runs").json(&body).send().data(200)["id"].as_str().unwrap().to_owned();
     wait_until("the pull is under way", SOON, || {
         let waits = server.run(&id)["waiting_for"].as_str().unwrap_or_default().to_owned();
         waits.starts_with("pulling image: ") && waits.ends_with(" %")

@@ -41,7 +41,10 @@ pub fn setup_at(address: &str) -> Option<Setup> {
         None if !runner.exists() => format!("{} is not there (scripts/static-runner)", runner.display()),
         None => return Some(Setup::default().args(&["--container-engine", address])),
     };
-    assert!(env::var_os("RUNYARD_TEST_REQUIRE_CLIENTS").is_none(), "{why}, and RUNYARD_TEST_REQUIRE_CLIENTS is set");
+    assert!(
+        env::var_os("RUNYARD_TEST_REQUIRE_CLIENTS").is_none(),
+        "{why}, and RUNYARD_TEST_REQUIRE_CLIENTS is set"
+    );
     static SAID: AtomicBool = AtomicBool::new(false);
     if !SAID.swap(true, Ordering::Relaxed) {
         say(&format!("left out: {why}"));
@@ -77,7 +80,11 @@ pub fn of(data: &Path) -> Vec<Container> {
     let own = |one: &Value| {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let job = text(&one["Labels"]["runyard.job"]);
-        jobs(data).join(&job).exists().then(|| Container { id: text(&one["Id"]), job, state: text(&one["State"]) })
+        jobs(data).join(&job).exists().then(|| Container {
+            id: text(&one["Id"]),
+            job,
+            state: text(&one["State"]),
+        })
     };
     all.as_array().into_iter().flatten().filter_map(own).collect()
 }
@@ -123,7 +130,8 @@ pub fn send(method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
     stream.set_read_timeout(Some(Duration::from_mins(1))).expect("a socket has timeouts");
     // HTTP/1.0: the answer ends with the connection, and is in one piece.
     let body = body.map(Value::to_string).unwrap_or_default();
-    let head = format!("{method} /v1.40{path} HTTP/1.0\r\nHost: engine\r\nContent-Type: application/json\r\n");
+    let head =
+        format!("{method} /v1.40{path} HTTP/1.0\r\nHost: engine\r\nContent-Type: application/json\r\n");
     write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).expect("it listens");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("it answers");

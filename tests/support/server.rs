@@ -277,7 +277,10 @@ impl Drop for Server {
         processes::end_all(&self.data);
         if !failed {
             assert!(left.is_empty(), "jobs that have ended left these behind: {left:#?}");
-            assert!(left_containers.is_empty(), "jobs that have ended left these behind: {left_containers:#?}");
+            assert!(
+                left_containers.is_empty(),
+                "jobs that have ended left these behind: {left_containers:#?}"
+            );
             let well = !running || status.is_some_and(|status| status.success());
             assert!(well, "the server ended with {status:?}:\n{}", tail(&self.log()));
             assert!(!self.log().contains("panicked"), "the server panicked:\n{}", tail(&self.log()));

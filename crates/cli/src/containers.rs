@@ -29,10 +29,16 @@ mod tests {
 
     #[test]
     fn an_engine_that_is_named_goes_before_all_sockets() {
-        assert_eq!(all(Some("tcp://127.0.0.1:2375".into()), Some("/run/user/7".into())), ["tcp://127.0.0.1:2375"]);
+        assert_eq!(
+            all(Some("tcp://127.0.0.1:2375".into()), Some("/run/user/7".into())),
+            ["tcp://127.0.0.1:2375"]
+        );
         let found = all(None, Some("/run/user/7".into()));
-        let expected =
-            ["unix:///var/run/docker.sock", "unix:///run/user/7/podman/podman.sock", "unix:///run/podman/podman.sock"];
+        let expected = [
+            "unix:///var/run/docker.sock",
+            "unix:///run/user/7/podman/podman.sock",
+            "unix:///run/podman/podman.sock",
+        ];
         assert_eq!(found, expected);
         assert_eq!(all(None, None).len(), 2);
         assert_eq!(engines("off"), None);

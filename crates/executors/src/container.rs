@@ -108,12 +108,8 @@ impl Container {
         let own = local.shared();
         own.ledger.expect("container");
         let shared = Shared::new("container", own.options.clone(), Arc::clone(&own.ledger));
-        let inner = Inner {
-            shared: Arc::new(shared),
-            options,
-            client: Mutex::default(),
-            state: Mutex::default(),
-        };
+        let inner =
+            Inner { shared: Arc::new(shared), options, client: Mutex::default(), state: Mutex::default() };
         Ok(Self { inner: Arc::new(inner), turn: Arc::default() })
     }
 
@@ -190,7 +186,9 @@ impl Executor for Container {
     async fn submit(&self, job: &Job) -> Result<(), Error> {
         let (shared, spec) = (Arc::clone(&self.inner.shared), job.spec.clone());
         if job.image.is_none() {
-            return Err(Error::Refused("a run without an image cannot run in a container: name one with --image".to_owned()));
+            return Err(Error::Refused(
+                "a run without an image cannot run in a container: name one with --image".to_owned(),
+            ));
         }
         on_a_thread(move || {
             let folder = shared.folder(spec.job_id);
@@ -302,7 +300,9 @@ impl Inner {
                 match inner.try_to_remove(job).await {
                     Ok(()) => return,
                     Err(why) if attempt == REMOVALS => {
-                        tracing::warn!("job {job}: its container could not be removed, and is tried again: {why}");
+                        tracing::warn!(
+                            "job {job}: its container could not be removed, and is tried again: {why}"
+                        );
                     }
                     Err(_) => tokio::time::sleep(REMOVE_AGAIN * attempt).await,
                 }

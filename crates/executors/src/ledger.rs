@@ -93,8 +93,7 @@ impl Ledger {
         // Its own first: their decisions are the first ones too.
         let others = parts.iter().filter(|(name, _)| **name != executor).map(|(_, part)| part);
         let all: Vec<&Part> = parts.get(executor).into_iter().chain(others).collect();
-        let running: Vec<Running<'_>> =
-            all.iter().flat_map(|part| &part.holds).map(Hold::running).collect();
+        let running: Vec<Running<'_>> = all.iter().flat_map(|part| &part.holds).map(Hold::running).collect();
         let queue: Vec<Waiting<'_>> =
             all.iter().flat_map(|part| &part.waiting).map(|job| waits(job)).collect();
         let mut decisions = admission::admit(&self.machine, &running, &queue, now);

@@ -49,7 +49,9 @@ pub(super) fn body(job: &Job, image: &Image, around: &Surroundings<'_>) -> Conta
         None => around.own_user.clone(),
     };
     let mut command: Vec<String> =
-        ["runner", FOLDER, "--ml", folder::ML_INSIDE, "--cache", CACHE, "--server-file"].map(str::to_owned).to_vec();
+        ["runner", FOLDER, "--ml", folder::ML_INSIDE, "--cache", CACHE, "--server-file"]
+            .map(str::to_owned)
+            .to_vec();
     command.push(format!("{FOLDER}/{ADDRESS}"));
     if let Some(url) = &around.options.url {
         command.extend(["--server-url".to_owned(), url.clone()]);

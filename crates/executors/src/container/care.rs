@@ -49,7 +49,9 @@ impl Inner {
         match outcome {
             Outcome::Runs | Outcome::Over => {}
             Outcome::Away(why) => (away, pause) = (Some(why), PAUSE_MS),
-            Outcome::Failed(reason, why) if attempts + 1 < ATTEMPTS_MAX && reason == Reason::BackendFailed => {
+            Outcome::Failed(reason, why)
+                if attempts + 1 < ATTEMPTS_MAX && reason == Reason::BackendFailed =>
+            {
                 tracing::warn!("job {id}: {why}; trying again");
                 (failed, pause) = (1, PAUSE_MS << attempts);
             }
@@ -81,7 +83,9 @@ impl Inner {
         let folder = self.shared.folder(id);
         match seen {
             Err(Trouble::Away(why)) => Outcome::Away(why),
-            Err(trouble) => Outcome::Failed(Reason::BackendFailed, format!("its container cannot be seen: {trouble}")),
+            Err(trouble) => {
+                Outcome::Failed(Reason::BackendFailed, format!("its container cannot be seen: {trouble}"))
+            }
             Ok(Some(Sight::Running)) => Outcome::Runs,
             Ok(Some(Sight::Created)) => self.start(job, gpus, true).await,
             Ok(None) if !has_begun(&folder) => self.start(job, gpus, false).await,
@@ -119,7 +123,9 @@ impl Inner {
         match started {
             Ok(()) => Outcome::Runs,
             Err(Trouble::Away(why)) => Outcome::Away(why),
-            Err(trouble) => Outcome::Failed(reason_of(&trouble), format!("its container could not be started: {trouble}")),
+            Err(trouble) => {
+                Outcome::Failed(reason_of(&trouble), format!("its container could not be started: {trouble}"))
+            }
         }
     }
 

@@ -9,8 +9,9 @@ use bollard::{
     errors::Error as Cause,
     models::{ContainerCreateBody, ContainerState, ContainerStateStatusEnum},
     query_parameters::{
-        CreateContainerOptionsBuilder, CreateImageOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
-        ListContainersOptions, LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
+        CreateContainerOptionsBuilder, CreateImageOptionsBuilder, InspectContainerOptions,
+        KillContainerOptionsBuilder, ListContainersOptions, LogsOptionsBuilder,
+        RemoveContainerOptionsBuilder, StartContainerOptions,
     },
 };
 use futures::{Stream, StreamExt as _};
@@ -142,7 +143,6 @@ pub(crate) async fn inspect(docker: &Docker, name: &str) -> Result<Option<Sight>
 fn sight(state: ContainerState) -> Sight {
     use ContainerStateStatusEnum as Status;
     match state.status {
-        Some(Status::CREATED) => Sight::Created,
         Some(Status::RUNNING | Status::PAUSED | Status::RESTARTING) => Sight::Running,
         Some(Status::EXITED | Status::DEAD | Status::REMOVING | Status::STOPPING) => Sight::Ended(Ended {
             code: state.exit_code.unwrap_or(0),
@@ -151,17 +151,18 @@ fn sight(state: ContainerState) -> Sight {
         }),
         // Podman has words of its own between these (`initialized`, `configured`), and they do not last.
         Some(Status::EMPTY) | None if state.running == Some(true) => Sight::Running,
-        Some(Status::EMPTY) | None => Sight::Created,
+        Some(Status::CREATED | Status::EMPTY) | None => Sight::Created,
     }
 }
 
 /// Makes a container; one of this name that is there is taken for it.
 pub(crate) async fn create(docker: &Docker, name: &str, body: ContainerCreateBody) -> Result<(), Trouble> {
     let options = CreateContainerOptionsBuilder::new().name(name).build();
-    match within(SLOW, docker.create_container(Some(options), body)).await {
-        Ok(_) => Ok(()),
-        Err(trouble) if inspect(docker, name).await?.is_none() => Err(trouble),
-        Err(_) => Ok(()),
+    let made = within(SLOW, docker.create_container(Some(options), body)).await;
+    let Err(trouble) = made else { return Ok(()) };
+    match inspect(docker, name).await? {
+        Some(_) => Ok(()),
+        None => Err(trouble),
     }
 }
 
@@ -190,9 +191,13 @@ pub(crate) async fn remove(docker: &Docker, name: &str) -> Result<(), Trouble> {
 }
 
 /// Labels of all containers that carry this one, by the id of the container.
-pub(crate) async fn labelled(docker: &Docker, label: &str) -> Result<Vec<(String, HashMap<String, String>)>, Trouble> {
+pub(crate) async fn labelled(
+    docker: &Docker,
+    label: &str,
+) -> Result<Vec<(String, HashMap<String, String>)>, Trouble> {
     let filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
-    let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
+    let options =
+        ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
     let found = within(SLOW, docker.list_containers(Some(options))).await?;
     let named = found.into_iter().filter_map(|one| Some((one.id?, one.labels.unwrap_or_default())));
     Ok(named.collect())
@@ -262,14 +267,18 @@ async fn quickly<T>(call: impl Future<Output = Result<T, Cause>>) -> Result<T, T
 async fn within<T>(patience: Duration, call: impl Future<Output = Result<T, Cause>>) -> Result<T, Trouble> {
     match tokio::time::timeout(patience, call).await {
         Ok(answer) => answer.map_err(|cause| trouble(&cause)),
-        Err(_) => Err(Trouble::Away(format!("the container engine did not answer within {} s", patience.as_secs()))),
+        Err(_) => {
+            Err(Trouble::Away(format!("the container engine did not answer within {} s", patience.as_secs())))
+        }
     }
 }
 
 fn trouble(cause: &Cause) -> Trouble {
     match cause {
         Cause::DockerResponseServerError { status_code: 404, .. } => Trouble::Missing(say(cause)),
-        Cause::DockerResponseServerError { .. } | Cause::DockerStreamError { .. } => Trouble::Refused(say(cause)),
+        Cause::DockerResponseServerError { .. } | Cause::DockerStreamError { .. } => {
+            Trouble::Refused(say(cause))
+        }
         _ => Trouble::Away(format!("the container engine does not answer: {}", say(cause))),
     }
 }

@@ -33,22 +33,33 @@ pub(super) fn classify(job_folder: &Path, job: &Job, ended: &Ended, log: &str, n
 fn reason(job_folder: &Path, job: &Job, ended: &Ended, log: &str) -> (Reason, String) {
     let said = if ended.error.is_empty() { last_words(log) } else { ended.error.clone() };
     if ended.oom {
-        let limit = job.demand.memory_bytes.map_or_else(String::new, |bytes| format!(" of {}", size_text(bytes)));
-        return (Reason::OOMKilled, format!("the container went over its memory{limit}, and the kernel ended it: raise --memory"));
+        let limit =
+            job.demand.memory_bytes.map_or_else(String::new, |bytes| format!(" of {}", size_text(bytes)));
+        return (
+            Reason::OOMKilled,
+            format!("the container went over its memory{limit}, and the kernel ended it: raise --memory"),
+        );
     }
     if is_no_space(&said) {
-        return (Reason::NoSpace, format!("the disk of the container engine is full: free some space there ({said})"));
+        return (
+            Reason::NoSpace,
+            format!("the disk of the container engine is full: free some space there ({said})"),
+        );
     }
     if !has_begun(job_folder) {
         let image = job.image.as_deref().unwrap_or_default();
-        let message = format!("the runner could not be started in image `{image}` (exit code {}): {said}", ended.code);
+        let message =
+            format!("the runner could not be started in image `{image}` (exit code {}): {said}", ended.code);
         return (Reason::BackendFailed, message);
     }
     if matches!(ended.code, 137 | 143) {
         let message = "the container was killed from outside while the program ran, or the machine restarted; the program was ended with it";
         return (Reason::RunnerKilled, message.to_owned());
     }
-    (Reason::RunnerKilled, format!("the runner left its container (exit code {}) without a word: {said}", ended.code))
+    (
+        Reason::RunnerKilled,
+        format!("the runner left its container (exit code {}) without a word: {said}", ended.code),
+    )
 }
 
 fn last_words(log: &str) -> String {

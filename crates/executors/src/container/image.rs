@@ -120,21 +120,32 @@ fn judge(name: &str, trouble: &Trouble, pulls: u32) -> Option<Lacking> {
         return Some(Lacking::Away(why.clone()));
     }
     if trouble.is_no_space() {
-        let message = format!("image `{name}` does not fit on the disk of the container engine: free some space there ({text})");
+        let message = format!(
+            "image `{name}` does not fit on the disk of the container engine: free some space there ({text})"
+        );
         return Some(Lacking::For(Reason::NoSpace, message));
     }
     let lower = text.to_lowercase();
-    let refused = ["unauthorized", "authentication required", "access denied", "access to the resource is denied", "denied:"];
+    let refused = [
+        "unauthorized",
+        "authentication required",
+        "access denied",
+        "access to the resource is denied",
+        "denied:",
+    ];
     if refused.iter().any(|word| lower.contains(word)) {
         let message = format!(
             "image `{name}` cannot be pulled: its registry refuses that, or has no such image; name a secret with the account there (registry_secret) ({text})"
         );
         return Some(Lacking::For(Reason::ImageMissing, message));
     }
-    let unknown = ["not found", "manifest unknown", "no such image", "invalid reference", "name unknown", "short-name"];
+    let unknown =
+        ["not found", "manifest unknown", "no such image", "invalid reference", "name unknown", "short-name"];
     let certain = matches!(trouble, Trouble::Missing(_)) || unknown.iter().any(|word| lower.contains(word));
     if certain || pulls >= PULLS_MAX {
-        let message = format!("image `{name}` is not on this machine and cannot be pulled: check its name, or load it ({text})");
+        let message = format!(
+            "image `{name}` is not on this machine and cannot be pulled: check its name, or load it ({text})"
+        );
         return Some(Lacking::For(Reason::ImageMissing, message));
     }
     None

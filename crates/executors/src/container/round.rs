@@ -98,6 +98,12 @@ impl Inner {
     /// Starts what has to be done about images and containers, and says in `seen` how far that is.
     fn attend(self: &Arc<Self>, jobs: &[Arc<Job>], seen: &mut HashMap<JobId, Seen>, now: Millis) {
         let named: HashSet<JobId> = jobs.iter().map(|job| job.spec.job_id).collect();
+        // Not every job that ended is released: who ended it may have been faster than the controller.
+        let over: Vec<JobId> =
+            self.shared.state().phases.keys().filter(|job| !named.contains(job)).copied().collect();
+        for job in over {
+            self.discard(job);
+        }
         let mut state = self.state();
         state.images.retain(|job, _| named.contains(job));
         state.cares.retain(|job, _| named.contains(job));
@@ -207,10 +213,8 @@ impl Inner {
     /// Notes that a job is started, with all that its runner must find. `Err`: it waits as before.
     fn mark(&self, start: &Start, now: Millis) -> Result<Runner, String> {
         let folder = self.shared.folder(start.job);
-        let image = match self.state().images.get(&start.job).map(|known| known.stage.clone()) {
-            Some(Stage::Ready(image)) => image,
-            _ => return Err("looking for the image".to_owned()),
-        };
+        let stage = self.state().images.get(&start.job).map(|known| known.stage.clone());
+        let Some(Stage::Ready(image)) = stage else { return Err("looking for the image".to_owned()) };
         let failed = |error| cannot("start the job in", &folder, &error).to_string();
         folder::make(&folder.join(names::ML)).map_err(failed)?;
         // An engine would make it, and as root.

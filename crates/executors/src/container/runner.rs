@@ -16,7 +16,9 @@ pub const NAME: &str = "runyard-static";
 pub fn find(named: Option<&Path>, own: &Path) -> Result<PathBuf, String> {
     if let Some(path) = named {
         return match is_static(path) {
-            Ok(true) => std::path::absolute(path).map_err(|error| format!("cannot find {}: {error}", path.display())),
+            Ok(true) => {
+                std::path::absolute(path).map_err(|error| format!("cannot find {}: {error}", path.display()))
+            }
             Ok(false) => Err(format!(
                 "{} is not static, so it does not run in every image: build one with `scripts/static-runner`",
                 path.display()

@@ -1,10 +1,6 @@
 //! What two executors on one machine may promise together.
 
-use runyard_domain::{
-    JobId, ProjectId, RunId,
-    job::JobSpec,
-    resources::Resources,
-};
+use runyard_domain::{JobId, ProjectId, RunId, job::JobSpec, resources::Resources};
 
 use super::*;
 use crate::local::machine::Gpu;
@@ -12,7 +8,8 @@ use crate::local::machine::Gpu;
 fn ledger(cpu: i64, gpus: &[&str]) -> Ledger {
     let gpu = |id: &&str| Gpu { id: (*id).to_owned(), kind: "T4".into() };
     let gpus = gpus.iter().map(gpu).collect();
-    let ledger = Ledger::new(Machine { cpu_milli: cpu * 1000, memory_bytes: 1 << 30, disk_bytes: 1 << 40, gpus });
+    let ledger =
+        Ledger::new(Machine { cpu_milli: cpu * 1000, memory_bytes: 1 << 30, disk_bytes: 1 << 40, gpus });
     ledger.expect("local");
     ledger.expect("container");
     ledger

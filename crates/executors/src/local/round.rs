@@ -140,10 +140,8 @@ impl Shared {
             }
             observations.push(observation);
         }
-        let unready: HashSet<JobId> = (seen.iter())
-            .filter(|(_, seen)| matches!(seen, Seen::Unready(_)))
-            .map(|(job, _)| *job)
-            .collect();
+        let unready: HashSet<JobId> =
+            (seen.iter()).filter(|(_, seen)| matches!(seen, Seen::Unready(_))).map(|(job, _)| *job).collect();
         self.admit_waiting(jobs, phases, &unready, now, &mut observations, &mut starts);
         (observations, starts)
     }
@@ -271,9 +269,8 @@ impl Shared {
     /// Notes what is held now.
     pub(crate) fn count(&self, jobs: &[Arc<Job>], observations: &[Observation], now: Millis) {
         let state = self.state();
-        let hold = |(job, seen): (&Arc<Job>, &Observation)| {
-            hold(job, state.phases.get(&job.spec.job_id), seen, now)
-        };
+        let hold =
+            |(job, seen): (&Arc<Job>, &Observation)| hold(job, state.phases.get(&job.spec.job_id), seen, now);
         self.ledger.hold(self.word, jobs.iter().zip(observations).filter_map(hold).collect());
     }
 

@@ -99,7 +99,14 @@ fn job(n: u8, behaviour: &str) -> Arc<Job> {
         inputs: std::collections::BTreeMap::default(),
         outputs: std::collections::BTreeMap::default(),
     };
-    Arc::new(Job { spec, demand: resources.demand().unwrap(), image: None, registry: None, priority: 0, created_at })
+    Arc::new(Job {
+        spec,
+        demand: resources.demand().unwrap(),
+        image: None,
+        registry: None,
+        priority: 0,
+        created_at,
+    })
 }
 
 fn gpu_job(n: u8) -> Arc<Job> {

@@ -19,7 +19,11 @@ pub(super) fn runner() -> Check {
         Ok(path) => Check::ok(name, format!("{}: it is static, and runs in any image", path.display())),
         Err(_) => Check::warn(
             name,
-            format!("{} is not static, and there is no {} beside it: containers cannot be run", own.display(), container_runner::NAME),
+            format!(
+                "{} is not static, and there is no {} beside it: containers cannot be run",
+                own.display(),
+                container_runner::NAME
+            ),
             "build one with `scripts/static-runner`, or name one with `runyard serve --container-runner FILE`",
         ),
     }

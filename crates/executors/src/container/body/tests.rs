@@ -12,10 +12,7 @@ use runyard_domain::{
 };
 
 use super::{
-    super::{
-        docker::Ended,
-        end::classify,
-    },
+    super::{docker::Ended, end::classify},
     *,
 };
 
@@ -27,7 +24,14 @@ fn job(demand: Demand) -> Job {
         "resources": Resources::default(), "grace_ms": 0, "cache_dir": "",
     });
     let spec = serde_json::from_value(spec).unwrap();
-    Job { spec, demand, image: Some("digits:1".into()), registry: Some("me:secret".into()), priority: 0, created_at: at }
+    Job {
+        spec,
+        demand,
+        image: Some("digits:1".into()),
+        registry: Some("me:secret".into()),
+        priority: 0,
+        created_at: at,
+    }
 }
 
 fn options() -> ContainerOptions {
@@ -76,7 +80,8 @@ fn shared_memory_is_what_was_asked_for_or_half_of_the_memory() {
     let asked = Demand { memory_bytes, shared_memory_bytes: Some(1 << 20), ..Demand::default() };
     assert_eq!(shared(asked), Some(1 << 20));
     assert_eq!(shared(Demand::default()), Some(4 << 30), "half of the machine's");
-    let host = made(Demand { memory_bytes, ..Demand::default() }, &options(), &[], false).host_config.unwrap();
+    let host =
+        made(Demand { memory_bytes, ..Demand::default() }, &options(), &[], false).host_config.unwrap();
     assert_eq!(host.memory, host.memory_swap, "no swap");
 }
 
@@ -135,5 +140,8 @@ fn the_end_of_a_container_without_an_exit_record_is_classified() {
     assert_eq!(reason, Reason::RunnerKilled);
     assert!(message.contains("exit code 101") && message.contains("panicked"), "{message}");
     let log = std::fs::read_to_string(folder.join("runner.log")).unwrap();
-    assert!(log.contains("exec format error") && log.contains("panicked"), "the operator finds all of it: {log}");
+    assert!(
+        log.contains("exec format error") && log.contains("panicked"),
+        "the operator finds all of it: {log}"
+    );
 }
