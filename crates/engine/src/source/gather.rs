@@ -104,10 +104,7 @@ pub(crate) async fn members(engine: &Engine, actor: &Actor, place: &Place) -> Re
             Err(error) => return Err(error),
         }
     }
-    let prefix = match place.is_prefix() {
-        true => place.key.clone(),
-        false => format!("{}/", place.key),
-    };
+    let prefix = if place.is_prefix() { place.key.clone() } else { format!("{}/", place.key) };
     let mut members = Vec::new();
     let mut after = After::Key(String::new());
     loop {

@@ -52,7 +52,7 @@ async fn ask(
     let mime = if body.is_some() { "application/json; charset=utf-8" } else { "" };
     let own =
         [("x-acs-action", "Any"), ("x-acs-signature-nonce", signed.nonce), ("x-acs-version", "2022-01-12")];
-    let headers: String = own.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+    let headers = own.map(|(name, value)| format!("{name}:{value}\n")).concat();
     let text = format!("{method}\napplication/json\n\n{mime}\n{date}\n{headers}{path}");
     let mut mac = <Hmac<Sha1>>::new_from_slice(key.secret.as_bytes()).unwrap();
     mac.update(text.as_bytes());

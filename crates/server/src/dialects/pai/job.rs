@@ -95,7 +95,7 @@ async fn filter(
         ..engine::run::Filter::default()
     };
     if let Some(name) = parameters.text("TrainingJobName") {
-        let escaped: String = name.chars().flat_map(|c| escape(c)).collect();
+        let escaped: String = name.chars().flat_map(escape).collect();
         let found = pattern(&format!("%{escaped}%"));
         filter.name_ilikes =
             vec![found.map_err(|error| Problem::field("TrainingJobName", error.to_string()))?];

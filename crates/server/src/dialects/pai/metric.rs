@@ -107,7 +107,7 @@ fn number(row: &Row) -> Value {
     match row.point.value {
         Number::Int(whole) => json!(whole as f64),
         Number::Float(number) if number.is_finite() => json!(number),
-        _ => Value::Null,
+        Number::Float(_) => Value::Null,
     }
 }
 

@@ -231,7 +231,9 @@ fn acs(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Signature, Ref
     let mut signed = Vec::new();
     let heads = ["accept", "content-md5", "content-type", "date"].map(|name| bytes(headers, name));
     line(&mut signed, method.as_str().as_bytes());
-    heads.iter().for_each(|head| line(&mut signed, head));
+    for head in heads {
+        line(&mut signed, head);
+    }
     prefixed(&mut signed, headers, "x-acs-");
     signed.extend_from_slice(uri.path().as_bytes());
     parameters(&mut signed, query(uri));
