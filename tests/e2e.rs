@@ -14,6 +14,10 @@ mod bad_report;
 mod bad_request;
 #[path = "e2e/blueprint.rs"]
 mod blueprint;
+#[path = "e2e/channel_trouble.rs"]
+mod channel_trouble;
+#[path = "e2e/channels.rs"]
+mod channels;
 #[path = "e2e/checkpoints.rs"]
 mod checkpoints;
 #[path = "e2e/datasets.rs"]
@@ -34,6 +38,8 @@ mod full_disk;
 mod gc;
 #[path = "e2e/gpu.rs"]
 mod gpu;
+#[path = "e2e/instances.rs"]
+mod instances;
 #[path = "e2e/main_road.rs"]
 mod main_road;
 #[path = "e2e/model_jobs.rs"]
@@ -44,14 +50,20 @@ mod model_trouble;
 mod models;
 #[path = "e2e/outliving.rs"]
 mod outliving;
+#[path = "e2e/process.rs"]
+mod process;
 #[path = "e2e/reading.rs"]
 mod reading;
 #[path = "e2e/requirements.rs"]
 mod requirements;
 #[path = "e2e/s3.rs"]
 mod s3;
+#[path = "e2e/sdk_processor.rs"]
+mod sdk_processor;
 #[path = "e2e/sdk_workers.rs"]
 mod sdk_workers;
+#[path = "e2e/secrets.rs"]
+mod secrets;
 #[path = "e2e/serving.rs"]
 mod serving;
 #[path = "e2e/stopping.rs"]

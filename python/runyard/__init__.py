@@ -3,7 +3,8 @@
 In short: `runyard.log_metric("train/loss", 0.5, step)`, `runyard.progress("train", 3, 10, "epochs")`,
 `runyard.config()`, `with runyard.save_checkpoint(step) as c:`, `with runyard.load_checkpoint() as c:`,
 `runyard.publish_model(path, "digits", tag="v3")`. For programs written against a run context, `open_run_context()` is one.
-Workers that process elements or datasets derive from `ElementsWorker` or `DatasetWorker`.
+Workers that process elements or datasets derive from `ElementsWorker` or `DatasetWorker`. `Processor` submits processing jobs in
+the words of PAI's.
 """
 
 from .activities import Element
@@ -20,6 +21,7 @@ from .elements_worker import ElementsWorker
 from .exceptions import (
     CheckpointNotFoundError,
     DatumNotFoundError,
+    JobFailedError,
     ModelNotFoundError,
     RunContextInterruptedError,
     ServerError,
@@ -53,11 +55,13 @@ from .local import (
     MemoryMetricSaver,
     MemoryProgressSaver,
 )
+from .processor import Channel, Processor
 from .records import log_artifact, log_metric, log_metrics, progress, publish_model
 from .s3 import download_directory_from_s3, upload_directory_to_s3
 
 __all__ = [
     "JSON",
+    "Channel",
     "Checkpoint",
     "CheckpointManager",
     "CheckpointNotFoundError",
@@ -70,6 +74,7 @@ __all__ = [
     "Element",
     "ElementsWorker",
     "FileConfigLoader",
+    "JobFailedError",
     "LoadCheckpointData",
     "LoadModelData",
     "LocalFileCheckpointManager",
@@ -83,6 +88,7 @@ __all__ = [
     "ModelConfigDict",
     "ModelLoader",
     "ModelNotFoundError",
+    "Processor",
     "ProgressSaver",
     "RunContext",
     "RunContextInterruptedError",

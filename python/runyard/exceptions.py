@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Dict, Optional
 
 
 class CheckpointNotFoundError(Exception):
@@ -36,3 +36,13 @@ class RunContextInterruptedError(Exception):
 
 class ServerError(Exception):
     """The server refused, or was away for longer than a program can wait."""
+
+
+class JobFailedError(Exception):
+    """A job that was waited for failed."""
+
+    def __init__(self, run: Dict[str, Any]):
+        exit = run.get("exit") or {}
+        reason = exit.get("message") or exit.get("reason") or "`runyard events` says why"
+        super().__init__(f"run {run['id']} ({run['name']}) ended as {run['status']}: {reason}")
+        self.run = run

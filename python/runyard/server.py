@@ -12,15 +12,18 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, TypeVar
+from typing import Any, Callable, Dict, NamedTuple, Optional, TypeVar
 
 from .exceptions import ServerError
+from .package import Package
 
 _CHUNK = 1 << 20
 _TIMEOUT_S = 60.0
 _PAUSE_MAX_S = 5.0
 # A server that is being moved may be away for long; a program that waits loses less than one that fails.
 _PATIENCE_S = 3600.0
+# A person looks at it.
+_PATIENCE_USER_S = 60.0
 
 T = TypeVar("T")
 
@@ -43,8 +46,16 @@ class _Expired(Exception):
     """An address that was signed for a while is used too late."""
 
 
+class Part(NamedTuple):
+    """A part of the output of a run."""
+
+    job: Optional[str]
+    text: bytes
+    next_offset: int
+
+
 class Server:
-    """Speaks to the server with the token of the job."""
+    """Speaks to the server with a token: that of the job, or a person's."""
 
     def __init__(self, url: str, token: str, patience_s: float = _PATIENCE_S, address_file: Optional[str] = None):
         self._url = url.rstrip("/")
@@ -58,6 +69,65 @@ class Server:
         """The server that this job reports to."""
         env = os.environ
         return cls(env["RUNYARD_URL"], env["RUNYARD_TOKEN"], address_file=env.get("RUNYARD_SERVER_FILE"))
+
+    @classmethod
+    def of_user(cls) -> "Server":
+        """The server of RUNYARD_URL and RUNYARD_TOKEN, or one on this machine. `ServerError`: there is none."""
+        env = os.environ
+        base = env.get("XDG_DATA_HOME") or os.path.join(os.path.expanduser("~"), ".local", "share")
+        data = Path(env.get("RUNYARD_DATA") or os.path.join(base, "runyard"))
+        url, token = env.get("RUNYARD_URL"), env.get("RUNYARD_TOKEN")
+        try:
+            if not url:
+                url = json.loads((data / "server.json").read_text(encoding="utf-8"))["url"]
+                # The token of this machine's server is for no other.
+                token = token or (data / "token").read_text(encoding="utf-8").strip()
+        except (OSError, ValueError, KeyError):
+            pass
+        if not url or not token:
+            raise ServerError(
+                f"no server runs on {data}: start one with `runyard serve`, or name one with RUNYARD_URL and RUNYARD_TOKEN"
+            )
+        return cls(url, token, patience_s=_PATIENCE_USER_S, address_file=str(data / "server.json"))
+
+    def create(self, path: str, body: Any, key: str) -> Any:
+        """As `send`, of what is made once for a key, however often it is sent."""
+        text = json.dumps(body, allow_nan=False).encode()
+        return self._insist(lambda: self._call(f"/api/v2{path}", "POST", text, {"idempotency-key": key}))
+
+    def upload_source(self, package: Package) -> None:
+        """Brings a package to the server, unless it is there."""
+
+        def bring() -> None:
+            address = f"/api/v2/sources/{package.digest}"
+            try:
+                _open(self._request(address, "HEAD")).close()
+                return
+            except urllib.error.HTTPError as error:
+                if error.code != 404:
+                    raise
+                error.close()
+            file, length = package.rewound()
+            request = self._request("/api/v2/sources", "POST")
+            request.data = file
+            request.add_header("content-type", "application/zstd")
+            request.add_header("content-length", str(length))
+            with _open(request) as answer:
+                answer.read()
+
+        self._insist(bring)
+
+    def output(self, run: str, offset: int) -> Part:
+        """What the newest job of a run has printed from this byte on, a part of it."""
+
+        def read() -> Part:
+            with _open(self._request(f"/api/v2/runs/{run}/logs?offset={offset}&limit={_CHUNK}", "GET")) as answer:
+                text, headers = answer.read(), answer.headers
+                # What was dropped is stood for by a line, which is not as long.
+                following = int(headers.get("x-runyard-next-offset") or offset + len(text))
+                return Part(headers.get("x-runyard-job-id"), text, following)
+
+        return self._insist(read)
 
     def get(self, path: str, **query: Any) -> Any:
         """The `data` of `GET /api/v2{path}`. `NotFound` for 404."""
@@ -96,8 +166,10 @@ class Server:
         """From now on a server that is away is waited for no longer than this. May be called by a signal handler."""
         self._hurry_until = time.monotonic() + patience_s
 
-    def _call(self, address: str, method: str, body: Optional[bytes]) -> Any:
+    def _call(self, address: str, method: str, body: Optional[bytes], headers: Optional[Dict[str, str]] = None) -> Any:
         request = self._request(address, method, body)
+        for name, value in (headers or {}).items():
+            request.add_header(name, value)
         with _open(request) as answer:
             return json.loads(answer.read())["data"]
 

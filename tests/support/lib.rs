@@ -2,6 +2,7 @@
 //! calls its CLI and its HTTP API, and leaves nothing running. Knows nothing of the product's insides but the job folder.
 
 pub mod cli;
+pub mod containers;
 pub mod http;
 pub mod processes;
 pub mod runs;

@@ -9,6 +9,7 @@ use std::{
 use hyper_util::rt::TokioIo;
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use s3s_fs::FileSystem;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, runtime::Runtime};
 
@@ -66,6 +67,24 @@ impl Store {
         let objects = self.place("models/team");
         let setup = Setup::default().args(&["--objects", &objects]);
         setup.env("AWS_ACCESS_KEY_ID", "me").env("AWS_SECRET_ACCESS_KEY", "s3cret")
+    }
+
+    /// The variables by which a job reaches it.
+    pub fn account(&self) -> Value {
+        json!({"AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": "s3cret",
+            "AWS_ENDPOINT_URL": format!("http://{}", self.address)})
+    }
+
+    /// Puts an object there, as `BUCKET/KEY`.
+    pub fn put(&self, place: &str, content: &str) {
+        let path = self.folder.path().join(place);
+        fs::create_dir_all(path.parent().expect("it has a bucket")).expect("a folder");
+        fs::write(path, content).expect("it is written");
+    }
+
+    /// What is in an object, as `BUCKET/KEY`; `None`: there is none.
+    pub fn get(&self, place: &str) -> Option<String> {
+        fs::read_to_string(self.folder.path().join(place)).ok()
     }
 
     /// The objects of the bucket, as files; the store's own notes are left out.

@@ -20,7 +20,7 @@ use runyard_store::testing::FreshPostgres;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Cli, Output, SOON, cli, holds_within, processes, wait_until};
+use crate::{Cli, Output, SOON, cli, containers, holds_within, processes, wait_until};
 
 /// How a server is started.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +43,11 @@ impl Setup {
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.env.push((name.to_owned(), value.into()));
         self
+    }
+
+    /// Whether the server uses a container engine.
+    fn has_containers(&self) -> bool {
+        self.args.iter().any(|arg| arg == "--container-engine") && !containers::engine().is_empty()
     }
 
     /// A data folder that the test owns.
@@ -183,6 +188,8 @@ impl Server {
     fn launch(&mut self, listen: &str) {
         let mut command = cli::command(&self.data);
         command.args(["serve", "--listen", listen]).args(&self.setup.args);
+        // An engine that this machine happens to have is for nobody's tests.
+        command.env("RUNYARD_CONTAINER_ENGINE", "off");
         command.envs(self.setup.env.iter().map(|(name, value)| (name, value)));
         let log = OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).current_dir(self.home.path());
@@ -226,6 +233,16 @@ impl Server {
         self.home.path().join("server.log")
     }
 
+    /// Containers of jobs that are over.
+    fn left_containers(&self) -> Vec<containers::Container> {
+        let over = |one: &containers::Container| {
+            processes::jobs(&self.data).join(&one.job).join(folder::DELIVERED).exists()
+        };
+        let mut all = containers::of(&self.data);
+        all.retain(over);
+        if self.process.is_some() { all } else { Vec::new() }
+    }
+
     /// What a person needs to see why a test failed.
     fn tell(&self) {
         let mut text = format!("--- log of the server on {}\n{}", self.data.display(), tail(&self.log()));
@@ -248,11 +265,22 @@ impl Drop for Server {
         if failed || !clean {
             self.tell();
         }
+        let boxed = self.setup.has_containers();
+        let removed = || !boxed || self.left_containers().is_empty();
+        let tidy = failed || holds_within(Duration::from_secs(10), removed);
+        let left_containers = if tidy { Vec::new() } else { self.left_containers() };
         let running = self.process.is_some();
         let status = self.terminate();
+        if boxed {
+            containers::end_all(&self.data);
+        }
         processes::end_all(&self.data);
         if !failed {
             assert!(left.is_empty(), "jobs that have ended left these behind: {left:#?}");
+            assert!(
+                left_containers.is_empty(),
+                "jobs that have ended left these behind: {left_containers:#?}"
+            );
             let well = !running || status.is_some_and(|status| status.success());
             assert!(well, "the server ended with {status:?}:\n{}", tail(&self.log()));
             assert!(!self.log().contains("panicked"), "the server panicked:\n{}", tail(&self.log()));

@@ -30,12 +30,14 @@ pub struct PackOptions {
     pub max_bytes: u64,
     /// Files, folders and links together.
     pub max_entries: u64,
+    /// Everything, whatever an ignore file says: for data, where nothing may be missing.
+    pub everything: bool,
 }
 
 impl Default for PackOptions {
     /// Enough for any program; data belongs elsewhere.
     fn default() -> Self {
-        Self { max_bytes: 512 << 20, max_entries: 100_000 }
+        Self { max_bytes: 512 << 20, max_entries: 100_000, everything: false }
     }
 }
 
@@ -150,7 +152,7 @@ fn list(folder: &Path, options: &PackOptions) -> Result<Vec<Entry>, Error> {
         Ok(_) => return Err(Error::NotAFolder(folder.to_owned())),
         Err(cause) => return Err(Error::Unreadable { path: folder.to_owned(), cause }),
     }
-    let ignored = ignored(folder)?;
+    let ignored = if options.everything { Gitignore::empty() } else { ignored(folder)? };
     let ignored = |path: &Path, is_folder: bool| ignored.matched(path, is_folder).is_ignore();
     let mut entries = walk::list(folder, options.max_entries, ignored).map_err(|why| match why {
         Refused::Unreadable { path, cause } => Error::Unreadable { path, cause },

@@ -14,13 +14,17 @@ pub(crate) mod corpus;
 pub(crate) mod dataset;
 pub(crate) mod element;
 pub(crate) mod model;
+pub(crate) mod process;
 pub(crate) mod project;
 pub(crate) mod run;
+pub(crate) mod secret;
 pub(crate) mod server;
 pub(crate) mod submit;
 pub(crate) mod token;
 mod value;
 pub(crate) mod worker;
+
+pub(crate) use value::gpu_of;
 
 /// Runs, tracks and ships machine-learning work.
 #[derive(Debug, Parser)]
@@ -48,9 +52,29 @@ pub(crate) struct Global {
     /// Data folder of a local server [default: $XDG_DATA_HOME/runyard or ~/.local/share/runyard]
     #[arg(long, global = true, env = "RUNYARD_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// How answers are shown
-    #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
-    pub(crate) output: Format,
+    /// How answers are shown; of `process` also an output: NAME[=TO]
+    #[arg(long, global = true, value_parser = value::Answers, default_value = "table", value_name = "FORMAT")]
+    output: Vec<value::Answer>,
+}
+
+impl Global {
+    /// How answers are shown.
+    pub(crate) fn format(&self) -> Format {
+        let format = |answer: &value::Answer| match answer {
+            value::Answer::Format(format) => Some(*format),
+            value::Answer::Channel(..) => None,
+        };
+        self.output.iter().rev().find_map(format).unwrap_or(Format::Table)
+    }
+
+    /// The outputs of a processing job: channels, each with where it goes.
+    pub(crate) fn outputs(&self) -> Vec<(String, Option<String>)> {
+        let channel = |answer: &value::Answer| match answer {
+            value::Answer::Format(_) => None,
+            value::Answer::Channel(name, to) => Some((name.clone(), to.clone())),
+        };
+        self.output.iter().filter_map(channel).collect()
+    }
 }
 
 /// The commands.
@@ -66,15 +90,18 @@ pub(crate) enum Command {
     Gc(server::Gc),
     /// The process inside every job; started by executors
     #[command(hide = true)]
-    Runner {
-        /// The job's folder
-        folder: PathBuf,
-    },
+    Runner(server::Runner),
     /// Submit a run and follow it; the exit code is the program's
     #[command(after_help = submit::EXAMPLE)]
     Run(submit::Run),
     /// Submit a run and print its id
     Submit(submit::Submit),
+    /// Submit a processing job with input and output channels, and follow it; the exit code is the program's
+    #[command(after_help = process::EXAMPLE)]
+    Process(Box<process::Process>),
+    /// Submit the jobs that YAML files describe, and print their ids
+    #[command(after_help = process::APPLY_EXAMPLE)]
+    Apply(process::Apply),
     /// List runs, newest first
     #[command(visible_alias = "list")]
     Ls(run::Ls),
@@ -131,8 +158,13 @@ pub(crate) enum Command {
     /// Tokens: who may speak to the server
     #[command(subcommand)]
     Token(token::Token),
+    /// Secrets: values that runs get by name, kept encrypted and never shown
+    #[command(subcommand)]
+    Secret(secret::Secret),
     /// Look for what is wrong with this machine and its server, and say how to mend it
     Doctor,
+    /// List instance types: resources under a name, for --instance-type
+    InstanceTypes,
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -140,6 +172,12 @@ pub(crate) enum Command {
     },
     /// Print the server's OpenAPI document
     Openapi,
+    /// Print a JSON Schema, for editors and programs
+    Schema {
+        /// Of what
+        #[arg(value_enum)]
+        of: process::SchemaOf,
+    },
 }
 
 #[cfg(test)]

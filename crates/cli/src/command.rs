@@ -8,6 +8,7 @@ use crate::{
     failure::Failure,
 };
 
+mod apply;
 mod arkindex;
 mod artifact;
 mod backup;
@@ -20,16 +21,19 @@ mod doctor;
 mod element;
 mod events;
 mod gc;
+mod instance_types;
 mod logs;
 mod ls;
 mod metrics;
 mod model;
 mod offline;
+mod process;
 mod project;
 mod restart;
 mod rm;
 mod run;
 mod runner;
+mod secret;
 mod serve;
 mod show;
 mod stop;
@@ -42,15 +46,30 @@ pub(crate) use ls::pattern;
 /// Does what the command line says; answers the exit code.
 pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let global = args.global;
+    let outputs = global.outputs();
+    if !matches!(args.command, Command::Process(_)) && !outputs.is_empty() {
+        return Err(no_format(&outputs));
+    }
     match args.command {
         Command::Serve(serve) => serve::run(&global, serve),
-        Command::Runner { folder } => Ok(runner::run(&folder)),
+        Command::Runner(args) => Ok(runner::run(args)),
         Command::Completions { shell } => offline::completions(shell),
         Command::Openapi => offline::openapi(),
+        Command::Schema { of } => offline::schema(of),
         Command::Doctor => block_on(doctor::run(&global)),
         Command::Restore(restore) => block_on(backup::restore(&global, restore)),
+        Command::Process(args) => block_on(async move {
+            process::run(&Context::new(&global)?, *args, outputs).await.map(ExitCode::from)
+        }),
         online => block_on(async move { speak(&Context::new(&global)?, online).await.map(ExitCode::from) }),
     }
+}
+
+/// Only `process` has outputs.
+fn no_format(outputs: &[(String, Option<String>)]) -> Failure {
+    let (name, _) = &outputs[0];
+    Failure::usage(format!("invalid value '{name}' for '--output <FORMAT>'"))
+        .hint("answers are shown as table, json, quiet or csv; channels are outputs of `runyard process`")
 }
 
 async fn speak(context: &Context, command: Command) -> Result<u8, Failure> {
@@ -59,6 +78,7 @@ async fn speak(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Backup(args) => backup::backup(context, args).await,
         Command::Gc(args) => gc::run(context, args).await,
         Command::Submit(args) => run::submit(context, args).await,
+        Command::Apply(args) => apply::run(context, args).await,
         Command::Ls(args) => ls::run(context, args).await,
         Command::Show(args) => show::run(context, args).await,
         Command::Logs(args) => logs::run(context, args).await,
@@ -81,11 +101,15 @@ async fn speak(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Blueprint(args) => blueprint::run(context, args).await,
         Command::Project(args) => project::run(context, args).await,
         Command::Token(args) => token::run(context, args).await,
+        Command::Secret(args) => secret::run(context, args).await,
+        Command::InstanceTypes => instance_types::run(context).await,
         Command::Serve(_)
-        | Command::Runner { .. }
+        | Command::Runner(_)
         | Command::Doctor
         | Command::Restore(_)
         | Command::Completions { .. }
+        | Command::Process(_)
+        | Command::Schema { .. }
         | Command::Openapi => unreachable!("these speak to no server"),
     }
 }

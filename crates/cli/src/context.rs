@@ -22,7 +22,7 @@ impl Context {
         let server = place::find(global.url.as_deref(), global.token.as_deref(), &data)?;
         Ok(Self {
             client: Client::new(&server.url, &server.token),
-            out: Output::new(global.output),
+            out: Output::new(global.format()),
             project: global.project.clone().filter(|name| !name.is_empty()),
             moved: global.url.is_none().then_some(data),
         })

@@ -79,6 +79,7 @@ impl From<runyard_sdk::Error> for Failure {
     fn from(error: runyard_sdk::Error) -> Self {
         match error {
             runyard_sdk::Error::Server(error) => error.into(),
+            fields @ runyard_sdk::Error::Fields(_) => Self::usage(fields),
             other => Self::new(other),
         }
     }

@@ -173,6 +173,7 @@ fn pairs(details: &Map<String, Value>) -> String {
         match (key.as_str(), value) {
             ("epoch", _) | (_, Value::Null) => {}
             ("reason", Value::String(text)) => parts.push(text.clone()),
+            ("warning", Value::String(text)) => parts.push(format!("warning: {text}")),
             ("by", Value::String(text)) => parts.push(format!("by {text}")),
             ("grace_ms", Value::Number(ms)) => {
                 parts.push(format!("grace {}", time::duration(ms.as_i64().unwrap_or(0))));

@@ -26,12 +26,15 @@ pub(crate) async fn submit(
         source::check(folder)?;
     }
     resources(&args.resources, None)?;
+    // What the options leave out is then the type's.
+    let unnamed =
+        args.instance_type.is_some().then(|| Resources { cpu: String::new(), ..Resources::default() });
 
     let blueprint = match &args.blueprint {
         Some(text) => Some(address::blueprint(context, text).await?),
         None => None,
     };
-    let base = blueprint.as_ref().and_then(|blueprint| blueprint.resources.as_ref());
+    let base = unnamed.as_ref().or(blueprint.as_ref().and_then(|blueprint| blueprint.resources.as_ref()));
     let resources = resources(&args.resources, base)?;
     let digest = match &args.code.source {
         Some(folder) => {
@@ -59,7 +62,8 @@ pub(crate) async fn submit(
         spec: Some(RunSpec {
             worker,
             command: args.command,
-            image: None,
+            image: args.place.image,
+            registry_secret: args.place.registry_secret,
             source: digest,
             env: args.code.env.into_iter().collect(),
             requirements,
@@ -67,8 +71,12 @@ pub(crate) async fn submit(
             retries: args.retries,
             retry_on: args.retry_on,
             checkpoints: args.keep.retention(),
+            secrets: args.secrets.into_iter().collect(),
+            instances: args.instances,
+            instance_type: args.instance_type,
+            ..RunSpec::default()
         }),
-        executor: None,
+        executor: args.place.executor,
         priority: args.priority,
         labels: args.labels.into_iter().collect::<BTreeMap<_, _>>(),
         notes: args.notes,
@@ -113,8 +121,9 @@ pub(crate) fn resources(
     args: &submit::Resources,
     base: Option<&Resources>,
 ) -> Result<Option<Resources>, Failure> {
-    let submit::Resources { cpu, memory, storage, gpu } = args.clone();
-    if cpu.is_none() && memory.is_none() && storage.is_none() && gpu.is_none() {
+    let submit::Resources { cpu, memory, storage, shared_memory, gpu } = args.clone();
+    let nothing = cpu.is_none() && memory.is_none() && storage.is_none() && shared_memory.is_none();
+    if nothing && gpu.is_none() {
         return Ok(None);
     }
     let base = base.cloned().unwrap_or_default();
@@ -122,16 +131,17 @@ pub(crate) fn resources(
         cpu: cpu.unwrap_or(base.cpu),
         memory: memory.or(base.memory),
         ephemeral_storage: storage.or(base.ephemeral_storage),
+        shared_memory: shared_memory.or(base.shared_memory),
         gpu: gpu.or(base.gpu),
     };
-    match resources.demand() {
+    match resources.clone().over(Resources::default()).demand() {
         Ok(_) => Ok(Some(resources)),
         Err(errors) => Err(Failure::usage(format!("these resources cannot be: {errors}"))),
     }
 }
 
 /// A name for a run that was given none.
-fn name(source: Option<&Path>, blueprint: Option<&Blueprint>, command: &[String]) -> String {
+pub(crate) fn name(source: Option<&Path>, blueprint: Option<&Blueprint>, command: &[String]) -> String {
     let file_name = |path: &Path| path.file_stem().map(|name| name.to_string_lossy().into_owned());
     source
         .and_then(|folder| folder.canonicalize().ok())
@@ -155,8 +165,7 @@ mod tests {
 
     #[test]
     fn an_option_changes_only_its_own_resource() {
-        let base =
-            Resources { cpu: "4".into(), memory: Some("2Gi".into()), ephemeral_storage: None, gpu: None };
+        let base = Resources { cpu: "4".into(), memory: Some("2Gi".into()), ..Resources::default() };
         let args = submit::Resources { memory: Some("8Gi".into()), ..Default::default() };
         let changed = resources(&args, Some(&base)).unwrap().unwrap();
         assert_eq!((changed.cpu.as_str(), changed.memory.as_deref()), ("4", Some("8Gi")));

@@ -125,7 +125,13 @@ impl Client {
         let dataset = self.dataset(id).await?;
         let gone = || Error::Damaged(format!("dataset {id} was opened again while it was downloaded"));
         let archive = dataset.archive.clone().ok_or_else(gone)?;
-        let file = File { path: archive.name, size: archive.size, sha256: archive.sha256, url: Some(url) };
+        let file = File {
+            path: archive.name,
+            size: archive.size,
+            sha256: archive.sha256,
+            url: Some(url),
+            mode: None,
+        };
         self.fetch_file(&file, to, moved).await?;
         Ok(dataset)
     }

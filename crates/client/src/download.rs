@@ -2,7 +2,9 @@
 //! A file has its name only once it is whole and right; none is written outside of the folder that was named.
 
 use std::{
+    fs::Permissions,
     io::{self, SeekFrom},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -28,6 +30,14 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// What a file is called until it is whole.
 const UNFINISHED: &str = ".runyard-part";
 
+/// Which files are downloaded.
+pub(crate) enum Files<'a> {
+    /// Those of a checkpoint or an artifact, by its id.
+    Set(Kind, &'a str),
+    /// Those of an input, by job and channel.
+    Input(&'a str, &'a str),
+}
+
 impl Client {
     /// Downloads all files into `folder`, which is made when it is missing; answers their bytes. What is there already,
     /// and right, is not downloaded again. `moved` hears of every piece: its bytes.
@@ -38,15 +48,39 @@ impl Client {
         folder: &Path,
         moved: &(dyn Fn(u64) + Sync),
     ) -> Result<u64, Error> {
+        self.fetch_all(&Files::Set(kind, id), folder, moved).await
+    }
+
+    /// See [`Client::fetch_files`].
+    pub(crate) async fn fetch_all(
+        &self,
+        files: &Files<'_>,
+        folder: &Path,
+        moved: &(dyn Fn(u64) + Sync),
+    ) -> Result<u64, Error> {
         tokio::fs::create_dir_all(folder).await.map_err(|cause| failed("cannot make", folder, cause))?;
         let (mut total, mut after) = (0, None::<String>);
         loop {
-            let page = self.files(kind, id, after.as_deref(), Some(PAGE)).await?;
+            let page = self.page(files, after.as_deref()).await?;
             let Some(last) = page.last() else { return Ok(total) };
-            after = Some(last.path.clone());
+            let next = Some(last.path.clone());
             total += page.iter().map(|file| file.size.cast_unsigned()).sum::<u64>();
-            let each = page.into_iter().map(|file| self.fetch_one(kind, id, file, folder, moved));
+            let each =
+                page.into_iter().map(|file| self.fetch_one((files, after.as_deref()), file, folder, moved));
             stream::iter(each).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
+            after = next;
+        }
+    }
+
+    /// Files by path, after `after`, with addresses to read them.
+    async fn page(&self, files: &Files<'_>, after: Option<&str>) -> Result<Vec<File>, Error> {
+        match files {
+            Files::Set(kind, id) => self.files(*kind, id, after, Some(PAGE)).await,
+            Files::Input(job, channel) => {
+                let url = self.http.api(&["jobs", job, "inputs", channel, "files"])?;
+                let query = crate::query::Query::default().one("path_after", after).one("limit", Some(PAGE));
+                self.http.get(query.on(url)).await
+            }
         }
     }
 
@@ -83,37 +117,38 @@ impl Client {
         unfinished.finish(file, to).await
     }
 
+    /// One file of the page after `after`.
     async fn fetch_one(
         &self,
-        kind: Kind,
-        id: &str,
+        (files, after): (&Files<'_>, Option<&str>),
         mut file: File,
         folder: &Path,
         moved: &(dyn Fn(u64) + Sync),
     ) -> Result<(), Error> {
-        check_path(&file.path)
+        if file.path.is_empty() {
+            return Ok(());
+        }
+        check_path(file.path.strip_suffix('/').unwrap_or(&file.path))
             .map_err(|error| Error::Damaged(format!("the server names a file that {error}")))?;
         let to = folder.join(&file.path);
+        if file.path.ends_with('/') {
+            let made = tokio::fs::create_dir_all(&to).await;
+            return made.map_err(|cause| failed("cannot make", &to, cause));
+        }
         let mut asked = 0;
         loop {
             match self.fetch_file(&file, &to, moved).await {
                 // A large download outlives the addresses of the files after it.
                 Err(error) if error.status() == Some(403) && asked < 100 => {
                     asked += 1;
-                    file = self.again(kind, id, &file).await?;
+                    let page = self.page(files, after).await?;
+                    let gone =
+                        || Error::Damaged(format!("`{}` was deleted while it was downloaded", file.path));
+                    file = page.into_iter().find(|again| again.path == file.path).ok_or_else(gone)?;
                 }
                 done => return done,
             }
         }
-    }
-
-    /// The same file with a new address.
-    async fn again(&self, kind: Kind, id: &str, file: &File) -> Result<File, Error> {
-        let url = self.http.api(&[kind.plural(), id, "files"])?;
-        let url = crate::query::Query::default().one("path", Some(&file.path)).on(url);
-        let mut found: Vec<File> = self.http.get(url).await?;
-        let gone = || Error::Damaged(format!("`{}` was deleted while it was downloaded", file.path));
-        found.pop().ok_or_else(gone)
     }
 
     /// Appends what comes to the unfinished file, until its end or an error.
@@ -197,12 +232,16 @@ impl Unfinished {
     /// Gives the file its name, if it is what was wanted.
     async fn finish(mut self, wanted: &File, to: &Path) -> Result<(), Error> {
         self.file.flush().await.map_err(|cause| failed("cannot write", &self.path, cause))?;
-        if hex(self.digest) != wanted.sha256 {
+        if !wanted.sha256.is_empty() && hex(self.digest) != wanted.sha256 {
             let _ = tokio::fs::remove_file(&self.path).await;
             return Err(Error::Damaged(format!(
                 "`{}` came with other bytes than were uploaded: download it again",
                 wanted.path
             )));
+        }
+        if let Some(mode) = wanted.mode.and_then(|mode| u32::try_from(mode & 0o777).ok()) {
+            let set = tokio::fs::set_permissions(&self.path, Permissions::from_mode(mode)).await;
+            set.map_err(|cause| failed("cannot set the permissions of", &self.path, cause))?;
         }
         tokio::fs::rename(&self.path, to).await.map_err(|cause| failed("cannot write", to, cause))
     }

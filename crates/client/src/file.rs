@@ -120,7 +120,7 @@ impl Client {
     }
 
     /// A call that may take long before its answer begins.
-    async fn slow<T: serde::de::DeserializeOwned>(
+    pub(crate) async fn slow<T: serde::de::DeserializeOwned>(
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<T, Error> {

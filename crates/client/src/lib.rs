@@ -4,6 +4,7 @@
 pub mod activity;
 pub mod artifact;
 pub mod blueprint;
+mod channel;
 pub mod checkpoint;
 pub mod corpus;
 pub mod dataset;
@@ -21,6 +22,7 @@ mod query;
 pub mod run;
 #[cfg(test)]
 mod scripted_server;
+mod secret;
 mod source;
 mod system;
 mod token;

@@ -84,6 +84,8 @@ pub struct LogQuery {
     pub offset: i64,
     /// At most so many lines; the server's default is 100.
     pub limit: Option<i64>,
+    /// Only lines of this instance.
+    pub instance: Option<i64>,
 }
 
 impl Client {
@@ -182,12 +184,40 @@ impl Client {
         self.log_part(id, query).await
     }
 
+    /// Up to `limit` bytes of what one instance printed, whole lines of it, from `offset` in the output of all. An empty part whose
+    /// `next_offset` has moved: nothing of it so far.
+    pub async fn instance_logs(
+        &self,
+        id: &str,
+        instance: i64,
+        epoch: Option<i64>,
+        offset: i64,
+        limit: i64,
+    ) -> Result<LogPart, Error> {
+        let query = Query::default().one("instance", Some(instance)).one("epoch", epoch);
+        self.log_part(id, query.one("offset", Some(offset)).one("limit", Some(limit))).await
+    }
+
+    /// Lines that one instance printed, from its line `from` on (from 1; negative: from the end), at most `lines` lines.
+    pub async fn instance_lines(
+        &self,
+        id: &str,
+        instance: i64,
+        epoch: Option<i64>,
+        from: i64,
+        lines: Option<i64>,
+    ) -> Result<LogPart, Error> {
+        let query = Query::default().one("instance", Some(instance)).one("epoch", epoch);
+        self.log_part(id, query.one("line_from", Some(from)).one("lines", lines)).await
+    }
+
     /// Lines of output that match; until `complete`, search on from `next_offset`.
     pub async fn search_logs(&self, id: &str, search: &LogQuery) -> Result<LogSearch, Error> {
         let query = Query::default()
             .one("q", Some(&search.q))
             .one("regex", search.regex.then_some(true))
             .one("ignore_case", search.ignore_case.then_some(true))
+            .one("instance", search.instance)
             .one("epoch", search.epoch)
             .one("offset", Some(search.offset))
             .one("limit", search.limit);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use runyard_wire::{
     Data,
+    instance_type::InstanceType,
     system::{CollectGarbage, Freed, SystemInfo, SystemResources},
 };
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -23,6 +24,11 @@ impl Client {
     /// What there is and what is free.
     pub async fn resources(&self) -> Result<Vec<SystemResources>, Error> {
         self.http.get(self.http.api(&["system", "resources"])?).await
+    }
+
+    /// Instance types, by name.
+    pub async fn instance_types(&self) -> Result<Vec<InstanceType>, Error> {
+        self.http.get(self.http.api(&["instance-types"])?).await
     }
 
     /// Writes a backup of the server to `out`; answers its bytes. After an error `out` holds no backup.

@@ -221,6 +221,12 @@ impl Retention {
         }
     }
 
+    /// The best of a run's complete checkpoints, by `keep_best`; `None`: there is no such rule, or no value to go by.
+    pub fn best<Id: Copy>(&self, newest_first: &[Candidate<Id>]) -> Option<Id> {
+        let rule = KeepBest { count: 1, ..self.keep_best.clone()? };
+        best_of(&rule, newest_first).first().map(|at| newest_first[*at].id)
+    }
+
     /// Which of a run's complete checkpoints may go. `newest_first`: all of them, the newest first; it always stays.
     pub fn surplus<Id: Copy>(&self, newest_first: &[Candidate<Id>]) -> Vec<Id> {
         if *self == Self::default() {

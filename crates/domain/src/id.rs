@@ -103,6 +103,12 @@ id!(/// Id of an entity in a transcription.
     TranscriptionEntityId, "entity of a transcription");
 id!(/// Id of an entry of metadata.
     MetadataId, "metadata");
+id!(/// Id of an experiment.
+    ExperimentId, "experiment");
+id!(/// Id of a bucket.
+    BucketId, "bucket");
+id!(/// Id of what is under a key of a bucket, or on its way there.
+    BucketObjectId, "object");
 
 /// Ids of many things that are made together: they sort in the order in which they are taken, and a repeat from the same
 /// start takes the same ones.

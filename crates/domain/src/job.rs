@@ -8,15 +8,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     id::{JobId, ProjectId, RunId, WorkerRunId},
+    metric::definition::Definition,
     resources::Resources,
+    secret::SecretEnv,
     time::Millis,
     worker_run::WorkerType,
 };
 
 /// Names inside a job's folder.
 pub mod folder {
-    /// [`super::JobSpec`] as JSON; only its owner can read it. Written once, before the runner starts.
+    /// [`super::JobSpec`] as JSON; only its owner can read it. Written once, before the runner starts; again without the secrets
+    /// when the job has ended.
     pub const SPEC: &str = "spec.json";
+    /// What files begin with that an executor is writing; one that stays is the leftover of a crash.
+    pub const STAGED: &str = ".executor-";
     /// Written by the executor before it starts a runner for the first time: from then on the job holds its capacity.
     pub const SPAWNED: &str = "spawned";
     /// Held with an open-file-description write lock for as long as the runner lives; contains its pid.
@@ -43,6 +48,8 @@ pub mod folder {
     pub const RUNNER_LOG: &str = "runner.log";
     /// The program's folders: `usercode/`, `input/`, `output/` (`$RUNYARD_ML`).
     pub const ML: &str = "ml";
+    /// Where the program's folders are inside of a container.
+    pub const ML_INSIDE: &str = "/ml";
 }
 
 /// The virtual environments that jobs on a machine share: below the cache folder, one folder each, beside it a file that is
@@ -78,19 +85,28 @@ pub struct JobSpec {
     pub token: String,
     /// The program and its arguments.
     pub command: Vec<String>,
+    /// Of a job in a container: what identifies its image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// Hex SHA-256 of the packed source (tar.zst), unpacked to `usercode/`; the program starts there.
     #[serde(default)]
     pub source: Option<String>,
     /// Variables added to the program's environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// The same, of secrets: gone from the file of this once the job has ended.
+    #[serde(default, skip_serializing_if = "SecretEnv::is_empty")]
+    pub secret_env: SecretEnv,
     /// Python requirements, as pip takes them.
     #[serde(default)]
     pub requirements: Vec<String>,
     /// The run's config: `input/config/hyperparameters.json` and `$RUNYARD_CONFIG`.
     pub config: serde_json::Value,
-    /// Limits to enforce.
+    /// Limits to enforce, for each instance.
     pub resources: Resources,
+    /// Processes of the program that start together.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub instances: i64,
     /// The GPUs given to this job, as `CUDA_VISIBLE_DEVICES` takes them.
     #[serde(default)]
     pub gpus: Vec<String>,
@@ -101,9 +117,27 @@ pub struct JobSpec {
     pub grace_ms: i64,
     /// Folder for what is shared between jobs (virtual environments).
     pub cache_dir: String,
+    /// Metrics that the runner reads from the output.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metric_definitions: Vec<Definition>,
     /// Of a job that works through elements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<WorkerJob>,
+    /// The input channels with their addresses; what is behind them, the server says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, String>,
+    /// The output channels with their addresses; `None`: the artifact `output/<channel>` of the run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, Option<String>>,
+}
+
+fn one() -> i64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_one(count: &i64) -> bool {
+    *count == 1
 }
 
 /// What a job that works through elements is told.
@@ -150,6 +184,12 @@ pub enum Reason {
     LaunchFailed,
     /// The runner was killed, or the machine restarted; the program was ended with it.
     RunnerKilled,
+    /// The container's image is not there, and cannot be fetched.
+    ImageMissing,
+    /// The disk is full: image or container had no room.
+    NoSpace,
+    /// The program has ended well, and what it wrote to its outputs could not be kept.
+    OutputFailed,
     /// Stopped before the program was launched.
     NeverStarted,
     /// The back end ended the job for a reason of its own (evicted, node lost); the message says which.
@@ -168,6 +208,9 @@ impl Reason {
             | Self::StagingFailed
             | Self::RequirementsFailed
             | Self::LaunchFailed
+            | Self::ImageMissing
+            | Self::NoSpace
+            | Self::OutputFailed
             | Self::NeverStarted => None,
         }
     }

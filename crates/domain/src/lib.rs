@@ -5,6 +5,8 @@
 
 pub mod activity;
 pub mod blueprint;
+pub mod bucket;
+pub mod channel;
 pub mod checkpoint;
 pub mod checksum;
 pub mod dataset;
@@ -12,6 +14,8 @@ pub mod element;
 pub mod fields;
 pub mod filter;
 pub mod id;
+pub mod instance;
+pub mod instance_type;
 pub mod job;
 pub mod metric;
 pub mod model;
@@ -20,6 +24,7 @@ pub mod quantity;
 pub mod record;
 pub mod resources;
 pub mod run;
+pub mod secret;
 pub mod time;
 pub mod token;
 pub mod worker_run;
@@ -27,8 +32,8 @@ pub mod worker_run;
 pub use checksum::ChecksumKind;
 pub use fields::FieldErrors;
 pub use id::{
-    BlueprintId, ClassId, ClassificationId, CorpusId, DatasetId, ElementId, ElementTypeId, EntityId,
-    EntityTypeId, FileSetId, ImageId, JobId, MetadataId, ModelId, ModelVersionId, ProjectId, RunId, TokenId,
-    TranscriptionEntityId, TranscriptionId, WorkerRunId,
+    BlueprintId, BucketId, BucketObjectId, ClassId, ClassificationId, CorpusId, DatasetId, ElementId,
+    ElementTypeId, EntityId, EntityTypeId, ExperimentId, FileSetId, ImageId, JobId, MetadataId, ModelId,
+    ModelVersionId, ProjectId, RunId, TokenId, TranscriptionEntityId, TranscriptionId, WorkerRunId,
 };
 pub use time::Millis;

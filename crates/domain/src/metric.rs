@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{id::RunId, time::Millis};
 
+pub mod definition;
 pub mod pack;
 pub mod series;
 

@@ -46,6 +46,12 @@ impl Quantity {
         i64::try_from(self.0).unwrap_or(i64::MAX)
     }
 
+    /// So many times as much; saturates.
+    #[must_use]
+    pub fn times(self, count: i64) -> Self {
+        Self(self.0.saturating_mul(i128::from(count)).clamp(0, MAX_MILLI))
+    }
+
     /// Whole units (bytes), rounded up; saturates at `i64::MAX`.
     pub fn ceil(self) -> i64 {
         i64::try_from((self.0 + 999) / 1000).unwrap_or(i64::MAX)

@@ -12,6 +12,7 @@ use crate::{
     time::Millis,
 };
 
+pub mod recorded;
 pub mod spec;
 #[cfg(test)]
 mod tests;

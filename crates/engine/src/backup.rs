@@ -189,6 +189,7 @@ fn note_keys(tx: &mut Tx, keys: &File) -> Result<()> {
     store::object::archives(tx, |key, size| note(&key, size))?;
     store::object::datasets(tx, |key, size| note(&key, size))?;
     store::object::loose(tx, |run, path, size| note(&loose::key(run, path), size))?;
+    store::object::pieces(tx, |key, size| note(&key, size))?;
     out.flush().map_err(io_fault)
 }
 

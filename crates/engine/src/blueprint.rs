@@ -42,9 +42,11 @@ pub struct NewBlueprint {
 pub async fn create(
     engine: &Engine,
     actor: &Actor,
-    new: NewBlueprint,
+    mut new: NewBlueprint,
     idempotency_key: Option<String>,
 ) -> Result<Blueprint> {
+    // Who names some resources and no core gets one, as everywhere.
+    new.resources = new.resources.map(|own| own.over(Resources::default()));
     check(&new)?;
     let key = idempotent::Key::new("blueprint", idempotency_key, actor, &format!("{new:?}"))?;
     let (id, now, actor) = (engine.id(BlueprintId::new), engine.now(), actor.clone());

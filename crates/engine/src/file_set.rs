@@ -15,6 +15,7 @@ pub use complete::{SentFile, complete};
 pub use create::{NewFileSet, create};
 pub use delete::{abandon, delete};
 pub(crate) use delete::{delete_run, desert, end_job};
+pub(crate) use retain::best;
 use runyard_domain::{FileSetId, JobId, run::Job, token::Scope};
 pub use runyard_domain::{
     checkpoint::{Kind, Status},

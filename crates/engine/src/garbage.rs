@@ -12,7 +12,7 @@ use futures::{FutureExt as _, StreamExt, TryStreamExt, stream};
 use runyard_domain::{JobId, WorkerRunId};
 use runyard_store::{self as store, Tx};
 
-use crate::{Engine, Error, Result, corpus, file_set, model, source};
+use crate::{Engine, Error, Result, corpus, file_set, model, oss, source};
 
 /// How long an uploaded source may wait for its first run, in milliseconds.
 const UNUSED_SOURCE_MS: i64 = 24 * 3600 * 1000;
@@ -121,6 +121,7 @@ pub async fn sweep(engine: &Engine) -> Result<i64> {
             }
             file_set::desert(tx, now)?;
             model::expire(tx, now)?;
+            oss::desert(tx, now)?;
             store::idempotency::prune(tx, now.plus(-KEYS_KEPT_MS))?;
             store::token::prune(tx, now.plus(-TOKENS_KEPT_MS))?;
             Ok::<_, Error>(())

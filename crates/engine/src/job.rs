@@ -210,7 +210,7 @@ fn current(tx: &mut Tx, actor: &Actor, id: JobId) -> Result<(Run, Job)> {
 }
 
 /// The job and its run, if the job is the run's current one.
-fn seen(tx: &mut Tx, actor: &Actor, id: JobId) -> Result<(Run, Job)> {
+pub(crate) fn seen(tx: &mut Tx, actor: &Actor, id: JobId) -> Result<(Run, Job)> {
     let job = store::job::get(tx, id)?.ok_or_else(|| Error::not_found("job", id))?;
     let run = visible(actor, job.run_id, store::run::get(tx, job.run_id)?)?;
     if job.epoch != run.life.epoch {

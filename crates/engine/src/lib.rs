@@ -3,29 +3,36 @@
 //! Knows no HTTP and no foreign system, and never reads a clock: the time comes from [`Clock`]. Every function here
 //! may be dropped at an await or killed between any two lines; the next call finds a state that is true.
 
+pub mod access_key;
 pub mod activity;
 pub mod arkindex_import;
 pub mod backup;
 pub mod blueprint;
+pub mod channel;
 pub mod clock;
 pub mod corpus;
 pub mod dataset;
 pub mod element;
 pub mod error;
 pub mod event;
+pub mod experiment;
 pub mod file_set;
 pub mod garbage;
 mod idempotent;
 pub mod image;
+pub mod instance_type;
 pub mod job;
 pub mod log;
 pub mod metric;
 pub mod model;
 pub mod open;
+pub mod oss;
 pub mod project;
 pub mod reconcile;
 pub mod run;
 mod schema;
+mod seal;
+pub mod secret;
 mod signal;
 pub mod source;
 pub mod system;
@@ -41,7 +48,8 @@ use runyard_store::Db;
 
 pub use clock::{Clock, SystemClock};
 pub use error::{Error, NO_SPACE};
-pub use open::{OpenOptions, open};
+pub use open::{Containers, OpenOptions, open};
+pub use runyard_executors::container::runner as container_runner;
 pub use schema::Schema;
 pub use signal::Signals;
 
@@ -95,6 +103,8 @@ pub struct Options {
     pub max_log_bytes: i64,
     /// How long is kept what jobs leave on this machine.
     pub keep: garbage::gc::Keep,
+    /// Resources under a name, by name.
+    pub instance_types: Vec<runyard_domain::instance_type::InstanceType>,
 }
 
 /// Who asks.

@@ -5,8 +5,12 @@ use runyard_store::{self as store, Tx};
 
 use crate::{Actor, Engine, Error, Result, run::visible};
 
+mod instance;
+mod lines;
 mod search;
 
+pub use instance::read_instance;
+pub use lines::{Lines, MAX_LINE, lines};
 pub use search::{Found, MAX_TEXT, Match, Search, search};
 
 /// How much output of a job is kept when nothing was said.

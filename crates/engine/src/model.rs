@@ -2,6 +2,7 @@
 //! was verified, and its content never changes after that.
 
 pub mod begin;
+pub mod bucket;
 mod changing;
 pub mod checkpoint;
 pub mod complete;
@@ -10,6 +11,8 @@ pub mod delete;
 mod finish;
 pub mod foreign;
 mod origin;
+mod pack;
+mod packed;
 pub mod parts;
 pub mod patch;
 mod read;
@@ -24,6 +27,7 @@ pub use create::create;
 pub(crate) use delete::expire;
 pub use delete::{delete, delete_version};
 pub use finish::Finished;
+pub(crate) use pack::{Open, packing};
 pub use parts::{NewPart, parts};
 pub use patch::{Patch, patch, patch_version};
 pub use runyard_domain::model::{Reference, State};
@@ -199,7 +203,7 @@ fn no_job(actor: &Actor, what: &str) -> Result<()> {
 }
 
 /// The project that is meant, when it was or was not named.
-fn project_named(tx: &mut Tx, actor: &Actor, named: Option<&str>) -> Result<ProjectId> {
+pub(crate) fn project_named(tx: &mut Tx, actor: &Actor, named: Option<&str>) -> Result<ProjectId> {
     match (named, actor.scope) {
         (None, Scope::Project(own) | Scope::Run(own, _)) => Ok(own),
         (named, _) => Ok(project::resolve(tx, actor, named.unwrap_or(project::DEFAULT))?.id),

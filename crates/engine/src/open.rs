@@ -6,8 +6,15 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use runyard_domain::ProjectId;
-use runyard_executors::{Executor, LocalOptions, local::Local};
+use runyard_domain::{
+    ProjectId,
+    instance_type::{self, InstanceType},
+};
+use runyard_executors::{
+    Executor, LocalOptions,
+    container::{self, Container, ContainerOptions},
+    local::Local,
+};
 use runyard_objects::{Credentials, FolderSigning, Location, Objects};
 use runyard_store::{self as store, Db, project::Project};
 
@@ -35,10 +42,29 @@ pub struct OpenOptions {
     pub max_log_bytes: i64,
     /// How long is kept what jobs leave on this machine.
     pub keep: garbage::gc::Keep,
+    /// Instance types besides those that every server has.
+    pub instance_types: Vec<InstanceType>,
     /// Put SQLite on a network filesystem all the same.
     pub allow_network_filesystem: bool,
+    /// How containers are run; `None`: they are not.
+    pub containers: Option<Containers>,
     /// Filled in once the server listens.
     pub url: Arc<OnceLock<String>>,
+}
+
+/// How containers are run.
+#[derive(Debug, Clone)]
+pub struct Containers {
+    /// Addresses of engines on this machine, `unix:///PATH` or `tcp://HOST:PORT`; the first that answers is used.
+    pub engines: Vec<String>,
+    /// The static runner; `None`: the server's own binary if it is static, else the one beside it.
+    pub runner: Option<PathBuf>,
+    /// Their network: `host`, `bridge`, or the name of one.
+    pub network: String,
+    /// `UID:GID` inside; `None`: the server's own.
+    pub user: Option<String>,
+    /// Address of the server as it is seen from that network; `None`: its own.
+    pub url: Option<String>,
 }
 
 /// Opens the database (and migrates it), the objects and the local executor; makes sure that the project
@@ -64,7 +90,12 @@ pub async fn open(options: OpenOptions) -> Result<Engine> {
         },
     })
     .map_err(|error| Error::Internal(format!("opening the local executor: {error}")))?;
-    let executors: Vec<Arc<dyn Executor>> = vec![Arc::new(executor)];
+    let server_id = server_id(&key);
+    let container = options.containers.as_ref().map(|how| containers(how, &options, &server_id, &executor));
+    let mut executors: Vec<Arc<dyn Executor>> = vec![Arc::new(executor)];
+    if let Some(container) = container {
+        executors.push(Arc::new(container?));
+    }
     let engine = Engine::new(Parts {
         db,
         objects: open_objects(&options, key).await?,
@@ -75,13 +106,11 @@ pub async fn open(options: OpenOptions) -> Result<Engine> {
             url: Arc::clone(&options.url),
             server_file: Some(options.data.join("server.json")),
             cache_dir: options.data.join("cache"),
-            // The id must not give the key away.
-            server_id: hex(&<sha2::Sha256 as sha2::Digest>::digest([&b"server id "[..], &key].concat()))
-                [..32]
-                .to_owned(),
+            server_id,
             key,
             max_log_bytes: options.max_log_bytes,
             keep: options.keep,
+            instance_types: instance_type::with_built_in(options.instance_types.clone()),
         },
         waiting: std::sync::Mutex::default(),
         last_id: std::sync::Mutex::default(),
@@ -91,6 +120,29 @@ pub async fn open(options: OpenOptions) -> Result<Engine> {
     });
     ensure_default_project(&engine).await?;
     Ok(engine)
+}
+
+/// The id of this data folder; it must not give the key away.
+fn server_id(key: &[u8; 32]) -> String {
+    hex(&<sha2::Sha256 as sha2::Digest>::digest([&b"server id "[..], key].concat()))[..32].to_owned()
+}
+
+fn containers(how: &Containers, options: &OpenOptions, server_id: &str, local: &Local) -> Result<Container> {
+    let runner = container::runner::find(how.runner.as_deref(), &options.runner);
+    let wrong = |why: String| Error::Internal(format!("opening the executor for containers: {why}"));
+    if let (Err(why), Some(_)) = (&runner, &how.runner) {
+        return Err(wrong(why.clone()));
+    }
+    let options = ContainerOptions {
+        engines: how.engines.clone(),
+        runner,
+        server_id: server_id.to_owned(),
+        network: how.network.clone(),
+        user: how.user.clone(),
+        url: how.url.clone(),
+        server_url: Arc::clone(&options.url),
+    };
+    Container::new(options, local).map_err(|error| wrong(error.to_string()))
 }
 
 async fn open_objects(options: &OpenOptions, key: [u8; 32]) -> Result<Objects> {

@@ -110,7 +110,14 @@ pub async fn delete(engine: &Engine, actor: &Actor, id_or_name: &str) -> Result<
                     project.name
                 )));
             }
+            if let Some(bucket) = store::oss::delete_empty(tx, project.id)? {
+                return Err(Error::conflict(format!(
+                    "project `{}` still has the bucket `{bucket}` with objects in it: delete them first",
+                    project.name
+                )));
+            }
             store::image::delete_project(tx, project.id)?;
+            store::experiment::delete_project(tx, project.id)?;
             store::project::delete(tx, project.id)?;
             Ok(project.id)
         })

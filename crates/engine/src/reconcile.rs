@@ -216,7 +216,10 @@ impl Controller {
         let same = old.filter(|old| old.run.life.epoch == run.life.epoch);
         let (handed, told, killed_at) =
             same.map_or((None, None, None), |old| (old.handed, old.told, old.killed_at));
-        let handed = handed.or_else(|| job.as_ref().map(|job| Arc::new(step::hand(&self.engine, &run, job))));
+        let handed = match (handed, &job) {
+            (None, Some(job)) => Some(Arc::new(step::watched(&self.engine, &run, job).await)),
+            (handed, _) => handed,
+        };
         self.active.insert(id, Active { run, job, handed, told, killed_at });
     }
 

@@ -1,10 +1,13 @@
 //! Runs: one verb per file; reading them and what people write on them is here.
 
 pub mod delete;
+mod image;
+mod instances;
 pub mod restart;
 pub mod stop;
 pub mod submit;
 mod transition;
+mod warn;
 
 use std::collections::BTreeMap;
 
@@ -22,29 +25,43 @@ use runyard_store::{self as store, Tx};
 pub use stop::stop;
 pub use submit::{NewRun, submit};
 pub(crate) use transition::{advance, announce, transition};
+pub(crate) use warn::warn;
+pub use warn::warn_of;
 
 use crate::{Actor, Engine, Error, Result};
 
 /// Runs that match; limited to what the actor may read.
-pub async fn list(engine: &Engine, actor: &Actor, mut filter: Filter) -> Result<Vec<Run>> {
+pub async fn list(engine: &Engine, actor: &Actor, filter: Filter) -> Result<Vec<Run>> {
+    let Some(filter) = readable(actor, filter) else { return Ok(Vec::new()) };
+    engine.db.read(move |tx| Ok::<_, Error>(store::run::list(tx, &filter)?)).await
+}
+
+/// How many runs match on all pages; limited to what the actor may read.
+pub async fn count(engine: &Engine, actor: &Actor, filter: Filter) -> Result<i64> {
+    let Some(filter) = readable(actor, filter) else { return Ok(0) };
+    engine.db.read(move |tx| Ok::<_, Error>(store::run::count(tx, &filter)?)).await
+}
+
+/// The filter within what the actor may read; `None`: nothing can match.
+fn readable(actor: &Actor, mut filter: Filter) -> Option<Filter> {
     match actor.scope {
         Scope::Admin => {}
         Scope::Project(own) if filter.project_ids.is_empty() => filter.project_ids.push(own),
         Scope::Project(own) => {
             filter.project_ids.retain(|&project| project == own);
             if filter.project_ids.is_empty() {
-                return Ok(Vec::new());
+                return None;
             }
         }
         Scope::Run(_, own) if filter.ids.is_empty() => filter.ids.push(own),
         Scope::Run(_, own) => {
             filter.ids.retain(|&run| run == own);
             if filter.ids.is_empty() {
-                return Ok(Vec::new());
+                return None;
             }
         }
     }
-    engine.db.read(move |tx| Ok::<_, Error>(store::run::list(tx, &filter)?)).await
+    Some(filter)
 }
 
 /// The run with this id.
@@ -81,6 +98,35 @@ pub async fn patch(
             run.name = name.clone().unwrap_or(run.name);
             run.notes = notes.clone().or(run.notes);
             run.labels = labels.clone().unwrap_or(run.labels);
+            store::run::save_notes(tx, &run)?;
+            Ok::<_, Error>(run)
+        })
+        .await?;
+    engine.signals.changed(id);
+    Ok(run)
+}
+
+/// Adds and changes single labels, or takes them away where there is no value; all others stay.
+pub async fn label(
+    engine: &Engine,
+    actor: &Actor,
+    id: RunId,
+    changes: BTreeMap<String, Option<String>>,
+) -> Result<Run> {
+    let actor = actor.clone();
+    let run = engine
+        .db
+        .write(move |tx| {
+            let mut run = lock_for(tx, &actor, id)?;
+            for (key, value) in &changes {
+                match value {
+                    Some(value) => run.labels.insert(key.clone(), value.clone()),
+                    None => run.labels.remove(key),
+                };
+            }
+            let mut errors = FieldErrors::default();
+            rules::check_labels("labels", &run.labels, &mut errors);
+            errors.finish(())?;
             store::run::save_notes(tx, &run)?;
             Ok::<_, Error>(run)
         })

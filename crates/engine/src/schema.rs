@@ -44,6 +44,10 @@ fn note(error: &ValidationError<'_>, errors: &mut FieldErrors) {
                 errors.add(below(name), "is not a known field");
             }
         }
+        ValidationErrorKind::PropertyNames { error } => {
+            let name = error.instance().as_str().map_or_else(|| error.instance().to_string(), str::to_owned);
+            errors.add(below(&name), format!("cannot be a name here: {}", short(&error.to_string())));
+        }
         ValidationErrorKind::Type { .. } => {
             let given = short(&error.instance().to_string());
             let wanted = error.to_string();
@@ -110,6 +114,15 @@ mod tests {
         assert_eq!(
             check(schema, json!({"epochs": "five", "x": 1})),
             ["epochs: must be integer, not \"five\"", "x: must be one of null, string, not 1"]
+        );
+    }
+
+    #[test]
+    fn a_wrong_name_is_told_at_the_name() {
+        let schema = json!({"properties": {"x": {"propertyNames": {"pattern": "^[a-z]+$"}}}});
+        assert_eq!(
+            check(schema, json!({"x": {"ok": 1, "A/B": 2}})),
+            ["x.A/B: cannot be a name here: \"A/B\" does not match \"^[a-z]+$\""]
         );
     }
 

@@ -1,9 +1,13 @@
 //! Sources: packed folders of code, stored once per content.
 
+pub(crate) mod gather;
+
 use bytes::Bytes;
 use futures::Stream;
 use runyard_objects::ByteStream;
 use runyard_store as store;
+
+pub use gather::{Gathered, gather};
 
 use crate::{Actor, Engine, Error, Result};
 

@@ -11,7 +11,9 @@ use crate::{Actor, Engine, Error, Result};
 pub struct Resources {
     /// The executor.
     pub executor: String,
-    /// What there is and what is free.
+    /// Why it cannot be used now, and what to do about that; `None`: it can.
+    pub unavailable: Option<String>,
+    /// What there is and what is free. Executors of one machine share it.
     pub capacity: Capacity,
     /// Jobs running.
     pub jobs_running: i64,
@@ -29,15 +31,22 @@ pub async fn resources(engine: &Engine, _actor: &Actor) -> Result<Vec<Resources>
     let running = [Status::JobRunning, Status::JobTerminateRequested, Status::JobTerminating];
     let pending = [Status::RunCreated, Status::JobCreated, Status::JobSubmitted, Status::JobPending];
     let of = |name: &str| (count(name, &running), count(name, &pending));
-    Ok(engine
-        .executors
-        .iter()
-        .map(|executor| {
-            let (jobs_running, jobs_pending) = of(executor.name());
-            let capacity = executor.capacity();
-            Resources { executor: executor.name().to_owned(), capacity, jobs_running, jobs_pending }
-        })
-        .collect())
+    let mut all = Vec::new();
+    for executor in &engine.executors {
+        let (jobs_running, jobs_pending) = of(executor.name());
+        let (unavailable, capacity) = (executor.available().await.err(), executor.capacity());
+        let executor = executor.name().to_owned();
+        all.push(Resources { executor, unavailable, capacity, jobs_running, jobs_pending });
+    }
+    Ok(all)
+}
+
+/// Whether runs may be given to this executor now; else why not, and what to do about that.
+pub async fn available(engine: &Engine, executor: &str) -> std::result::Result<(), String> {
+    match engine.executor(executor) {
+        Ok(executor) => executor.available().await,
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Runs by status, for the operator's metrics.

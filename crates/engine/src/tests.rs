@@ -42,6 +42,7 @@ pub(crate) fn engine_on(db: Db, clock: Arc<Stopped>, folder: &std::path::Path) -
             server_id: "test".to_owned(),
             key: [0; 32],
             max_log_bytes: log::DEFAULT_MAX_BYTES,
+            instance_types: runyard_domain::instance_type::built_in(),
             keep: garbage::gc::Keep::default(),
         },
         waiting: std::sync::Mutex::default(),

@@ -1,11 +1,11 @@
 //! Tokens: random, stored hashed, scoped, revocable.
 
-use runyard_domain::{FieldErrors, JobId, RunId, TokenId, blueprint as rules, token::Scope};
+use runyard_domain::{FieldErrors, JobId, Millis, RunId, TokenId, blueprint as rules, token::Scope};
 use runyard_store as store;
 pub use runyard_store::token::Token;
 use sha2::{Digest, Sha256};
 
-use crate::{Actor, Engine, Error, Result, idempotent::hex, project};
+use crate::{Actor, Engine, Error, Result, access_key, idempotent::hex, project};
 
 /// What a new token is for.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +20,8 @@ pub struct NewToken {
     pub run: Option<String>,
     /// Seconds until it stops working.
     pub expires_in_s: Option<i64>,
+    /// Also for clients that sign their requests.
+    pub access_key: bool,
 }
 
 /// Longest life of a token that expires, in seconds: ten years.
@@ -43,6 +45,9 @@ pub async fn create(engine: &Engine, actor: &Actor, new: NewToken) -> Result<(To
     let secret = new_secret(engine);
     let mut token = row(engine, &new.name, Scope::Admin, &secret);
     token.expires_at = new.expires_in_s.map(|life| token.created_at.plus(life * 1000));
+    if new.access_key {
+        token.access_key = Some(access_key::fresh(engine, &secret));
+    }
     let actor = actor.clone();
     let token = engine
         .db
@@ -114,13 +119,22 @@ pub async fn by_secret(engine: &Engine, secret: &str) -> Result<Token> {
     let (wanted, now) = (hash(secret), engine.now());
     let token = engine.db.read(move |tx| Ok::<_, Error>(store::token::by_hash(tx, &wanted)?)).await?;
     let Some(token) = token else { return Err(Error::Unauthorized("invalid bearer token".to_owned())) };
+    works(&token, now)?;
+    Ok(token)
+}
+
+/// Whether a token may still be used.
+///
+/// # Errors
+/// [`Error::Unauthorized`] of an expired or revoked one.
+pub(crate) fn works(token: &Token, now: Millis) -> Result<()> {
     if token.revoked_at.is_some() {
         return Err(Error::Unauthorized("this token was revoked: ask for a new one".to_owned()));
     }
     if token.expires_at.is_some_and(|expires| expires <= now) {
         return Err(Error::Unauthorized("this token has expired: ask for a new one".to_owned()));
     }
-    Ok(token)
+    Ok(())
 }
 
 /// Makes sure that `secret` is an admin token (the one in `DATA/token`), unless it was revoked.
@@ -174,6 +188,7 @@ fn row(engine: &Engine, name: &str, scope: Scope, secret: &str) -> Token {
         created_at: engine.now(),
         expires_at: None,
         revoked_at: None,
+        access_key: None,
     }
 }
 

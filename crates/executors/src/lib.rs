@@ -11,6 +11,8 @@ use runyard_domain::{
     resources::{Demand, Resources},
 };
 
+pub mod container;
+mod ledger;
 pub mod local;
 
 /// A job as the executor needs to know it.
@@ -20,6 +22,10 @@ pub struct Job {
     pub spec: JobSpec,
     /// What it asks for, in integers.
     pub demand: Demand,
+    /// The container image, for an executor that runs containers.
+    pub image: Option<String>,
+    /// The account at the image's registry, `user:password`. It is in no file of the job.
+    pub registry: Option<String>,
     /// Higher goes first.
     pub priority: i64,
     /// Older goes first among equals.
@@ -95,6 +101,12 @@ pub trait Executor: Send + Sync {
 
     /// Whether this back end could ever satisfy a request, in a sentence that says what to change.
     fn check(&self, demand: &Demand, resources: &Resources) -> Result<(), String>;
+
+    /// Whether it can be used now; else what is missing, in a sentence that says what to do. New runs are refused then; jobs
+    /// that it has already wait.
+    async fn available(&self) -> Result<(), String> {
+        Ok(())
+    }
 
     /// What there is and what is free.
     fn capacity(&self) -> Capacity;

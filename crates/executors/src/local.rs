@@ -17,15 +17,15 @@ use runyard_domain::{
 };
 use tokio::sync::Notify;
 
-use crate::{Capacity, Error, Executor, Job, Kept, Leftover, LocalOptions, Observation};
+use crate::{Capacity, Error, Executor, Job, Kept, Leftover, LocalOptions, Observation, ledger::Ledger};
 
-mod admission;
-mod folder;
+pub(crate) mod admission;
+pub(crate) mod folder;
 mod kept;
-mod machine;
-mod process;
-mod request;
-mod round;
+pub(crate) mod machine;
+pub(crate) mod process;
+pub(crate) mod request;
+pub(crate) mod round;
 
 use folder::Progress;
 use machine::Machine;
@@ -38,23 +38,25 @@ pub struct Local {
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
+/// What executors with job folders on this machine have in common.
 #[derive(Debug)]
-struct Shared {
-    options: LocalOptions,
-    machine: Machine,
-    changed: Notify,
+pub(crate) struct Shared {
+    /// The executor's word.
+    pub(crate) word: &'static str,
+    pub(crate) options: LocalOptions,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) changed: Notify,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    phases: HashMap<JobId, Phase>,
-    capacity: Capacity,
+pub(crate) struct State {
+    pub(crate) phases: HashMap<JobId, Phase>,
 }
 
 /// What is known of a job. All of it can be read again from the job's folder.
 #[derive(Debug, Clone)]
-enum Phase {
+pub(crate) enum Phase {
     /// Handed over; no runner was ever started, so the folder cannot have changed.
     Submitted,
     /// Stopped before a runner was started: none ever will be.
@@ -66,10 +68,10 @@ enum Phase {
 }
 
 #[derive(Debug, Clone)]
-struct Runner {
-    gpus: Vec<String>,
+pub(crate) struct Runner {
+    pub(crate) gpus: Vec<String>,
     /// When it was last started.
-    at: Millis,
+    pub(crate) at: Millis,
     /// Whether this process started it: then its end is seen.
     ours: bool,
     /// Its process, while it lives and is ours.
@@ -104,9 +106,13 @@ impl Local {
         let mut machine = measure(&options.jobs);
         machine.cpu_milli = machine.cpu_milli.min(options.cpu_milli.unwrap_or(i64::MAX));
         machine.memory_bytes = machine.memory_bytes.min(options.memory_bytes.unwrap_or(i64::MAX));
-        let state = State { capacity: round::capacity(&machine, []), ..State::default() };
-        let shared = Shared { options, machine, changed: Notify::new(), state: Mutex::new(state) };
+        let shared = Shared::new("local", options, Arc::new(Ledger::new(machine)));
         Ok(Self { shared: Arc::new(shared), turn: Arc::default() })
+    }
+
+    /// What another executor on this machine goes by.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Runs `work` on a thread that may wait for the disk, alone among those that change jobs. It goes on to its
@@ -122,7 +128,7 @@ impl Local {
     }
 }
 
-async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -136,11 +142,11 @@ impl Executor for Local {
     }
 
     fn check(&self, demand: &Demand, resources: &Resources) -> Result<(), String> {
-        request::check(&self.shared.machine, demand, resources)
+        request::check(&self.shared.ledger.machine, demand, resources)
     }
 
     fn capacity(&self) -> Capacity {
-        self.shared.state().capacity.clone()
+        self.shared.ledger.capacity()
     }
 
     async fn submit(&self, job: &Job) -> Result<(), Error> {
@@ -161,19 +167,8 @@ impl Executor for Local {
         let shared = Arc::clone(&self.shared);
         let (turn, sights) = on_a_thread(move || (turn, shared.look(&unsure, now))).await;
         let (mut observations, starts) = self.shared.decide(jobs, &sights, now);
-        if !starts.is_empty() {
-            let shared = Arc::clone(&self.shared);
-            let failed = on_a_thread(move || {
-                let _turn = turn;
-                let start = |start: round::Start| Some((start.index, shared.start(start, now).err()?));
-                starts.into_iter().filter_map(start).collect::<Vec<_>>()
-            })
-            .await;
-            for (index, why) in failed {
-                observations[index] = Observation::Waiting(why);
-            }
-        }
-        self.shared.count(jobs, &observations);
+        self.shared.start_all(turn, starts, &mut observations, now).await;
+        self.shared.count(jobs, &observations, now);
         observations
     }
 
@@ -192,9 +187,9 @@ impl Executor for Local {
     }
 
     async fn release(&self, job: JobId) -> Result<(), Error> {
-        self.alone(move |shared| shared.state().phases.remove(&job)).await;
+        let released = self.alone(move |shared| shared.release(job)).await;
         self.shared.changed.notify_one();
-        Ok(())
+        released
     }
 
     async fn delete(&self, job: JobId) -> Result<i64, Error> {
@@ -212,8 +207,7 @@ impl Executor for Local {
     }
 
     async fn open(&self, job: JobId, place: &str) -> Option<std::fs::File> {
-        let (ml, place) = (self.shared.folder(job).join(names::ML), place.to_owned());
-        on_a_thread(move || folder::open_below(&ml, &place)).await
+        self.shared.open(job, place).await
     }
 
     async fn kept(&self) -> Result<Vec<Kept>, Error> {
@@ -251,17 +245,34 @@ impl Executor for Local {
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn new(word: &'static str, options: LocalOptions, ledger: Arc<Ledger>) -> Self {
+        Self { word, options, ledger, changed: Notify::new(), state: Mutex::default() }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn folder(&self, job: JobId) -> PathBuf {
+    pub(crate) fn folder(&self, job: JobId) -> PathBuf {
         self.options.jobs.join(job.to_string())
+    }
+
+    /// A file of a job, by its place below its `ml/`.
+    pub(crate) async fn open(&self, job: JobId, place: &str) -> Option<std::fs::File> {
+        let (ml, place) = (self.folder(job).join(names::ML), place.to_owned());
+        on_a_thread(move || folder::open_below(&ml, &place)).await
+    }
+
+    /// Forgets a job that is over, and deletes the values of secrets where its runner could not.
+    pub(crate) fn release(&self, job: JobId) -> Result<(), Error> {
+        self.state().phases.remove(&job);
+        let folder = self.folder(job);
+        folder::forget_secrets(&folder).map_err(|error| unavailable("tidy", &folder, &error))
     }
 
     /// Leaves the order to stop and signals the runner; `false`: none was ever started, and none will be. Without a
     /// deadline an order that is there stays.
-    fn stop(&self, job: JobId, deadline: Option<Millis>, signal: Signal) -> Result<bool, Error> {
+    pub(crate) fn stop(&self, job: JobId, deadline: Option<Millis>, signal: Signal) -> Result<bool, Error> {
         let folder = self.folder(job);
         let cannot = |error: io::Error| unavailable("stop", &folder, &error);
         let progress = folder::progress(&folder).map_err(cannot)?;
@@ -275,6 +286,7 @@ impl Shared {
         }
         if !matches!(progress, Progress::Spawned(_)) {
             if order.is_some() {
+                folder::forget_secrets(&folder).map_err(cannot)?;
                 self.state().phases.insert(job, Phase::Stopped);
             }
             return Ok(false);
@@ -284,11 +296,11 @@ impl Shared {
     }
 }
 
-fn cannot(verb: &str, path: &Path, error: &io::Error) -> Error {
+pub(crate) fn cannot(verb: &str, path: &Path, error: &io::Error) -> Error {
     Error::Unavailable(format!("cannot {verb} {}: {error}", path.display()))
 }
 
-fn unavailable(verb: &str, folder: &Path, error: &io::Error) -> Error {
+pub(crate) fn unavailable(verb: &str, folder: &Path, error: &io::Error) -> Error {
     let fix = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ": free some space there",
         io::ErrorKind::PermissionDenied => ": it must belong to the user that runs the server",

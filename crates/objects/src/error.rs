@@ -75,7 +75,7 @@ pub enum Error {
     Unavailable(String),
     /// The bucket does not exist.
     #[error(
-        "the bucket `{bucket}` does not exist at {endpoint}: create it, or name another one in --objects s3://BUCKET/PREFIX"
+        "the bucket `{bucket}` does not exist at {endpoint}: create it, or name another one (s3://BUCKET/...)"
     )]
     NoBucket {
         /// Its name.

@@ -16,7 +16,7 @@ use nix::{
     errno::Errno,
     fcntl::{AtFlags, OFlag, openat, renameat},
     sys::stat::{Mode, SFlag, fstatat, mkdirat},
-    unistd::{UnlinkatFlags, unlinkat},
+    unistd::{UnlinkatFlags, linkat, unlinkat},
 };
 
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     key::{MULTIPART, STAGING},
     multipart,
     turns::Turns,
+    write::unique_name,
 };
 
 /// A writer that has written nothing for this long is dead.
@@ -169,6 +170,35 @@ impl Folder {
         sync(parent).map_err(|error| self.fail("rename", from, error))?;
         self.prune(&parents, &chain);
         Ok(())
+    }
+
+    /// Gives the bytes of the object a second name. Objects never change, so both may be one file.
+    pub(crate) fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
+        let (mut source, _) = self.open_object(from)?;
+        if from == to {
+            return Ok(());
+        }
+        let staged = unique_name();
+        let (parents, name) = split(from);
+        let link = || {
+            let chain = self.descend(&parents, false)?;
+            linkat(chain.last().unwrap_or(&self.root), name, &self.staging, &*staged, AtFlags::empty())
+        };
+        let copied = match link() {
+            Ok(()) => Ok(()),
+            Err(errno) if is_absent(errno) => return Err(Error::NotFound(from.to_owned())),
+            // Some file systems know no second names, and all know a limit.
+            Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::EMLINK | Errno::EXDEV | Errno::EACCES) => {
+                let mut file = self.create_staged(&staged)?;
+                let written = io::copy(&mut source, &mut file).and_then(|_| file.sync_all());
+                written.map_err(|error| self.fail("copy", from, error))
+            }
+            Err(errno) => return Err(self.fail("copy", from, errno.into())),
+        };
+        let published = copied.and_then(|()| self.publish(&staged, to));
+        // What was renamed is gone; the same file under both names is not.
+        self.remove_staged(&staged);
+        published
     }
 
     pub(crate) fn list(&self, prefix: &str) -> Result<Vec<Listed>, Error> {

@@ -20,6 +20,7 @@ mod multipart;
 mod read;
 mod s3;
 mod sign;
+mod sums;
 mod turns;
 mod write;
 
@@ -30,6 +31,7 @@ pub use key::check_key;
 pub use location::{Credentials, FolderSigning, Location};
 use s3::S3;
 pub use sign::{SignedGet, SignedPart, SignedPut, SignedRequest, Size, attachment};
+pub use sums::{Summed, combine_crc64, md5};
 
 /// The bytes of an object, in order.
 pub type ByteStream = BoxStream<'static, Result<Bytes, Error>>;
@@ -232,6 +234,20 @@ impl Objects {
                 blocking(move || folder.rename(&from, &to)).await
             }
             Backend::S3(s3) => s3.rename(from, to).await,
+        }
+    }
+
+    /// Stores the bytes of an object under a second key as well, in place of what was there; the two know nothing of each
+    /// other from then on. Nothing is written twice where the store can avoid it.
+    pub async fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
+        check_key(from)?;
+        check_key(to)?;
+        match &self.backend {
+            Backend::Folder(folder, _) => {
+                let (folder, from, to) = (Arc::clone(folder), from.to_owned(), to.to_owned());
+                blocking(move || folder.copy(&from, &to)).await
+            }
+            Backend::S3(s3) => s3.copy_object(from, to).await,
         }
     }
 

@@ -4,5 +4,5 @@ use std::{path::PathBuf, process::ExitCode};
 
 fn main() -> ExitCode {
     let folder: PathBuf = std::env::args_os().nth(1).expect("the folder of a job").into();
-    runyard_runner::run(&folder)
+    runyard_runner::run(&folder, &runyard_runner::Inside::default())
 }

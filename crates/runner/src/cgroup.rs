@@ -1,4 +1,5 @@
-//! The control groups of one job: limits, accounting, and the sure way to kill everything in it. A machine that allows
+//! The control groups of one job, one for each of its instances: limits, accounting, and the sure way to kill everything in
+//! them. What is counted is counted over all instances, unless one is named. A machine that allows
 //! nothing gets an empty [`Group`]: the job runs all the same, and the caller knows what is not enforced.
 
 mod hierarchy;
@@ -34,7 +35,7 @@ pub(crate) struct Limits {
     pub(crate) cpu_milli: Option<i64>,
 }
 
-/// The groups of one job, one per hierarchy that lets us make one.
+/// The groups of one job: for each instance one per hierarchy that lets us make one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Group {
     dirs: Vec<Dir>,
@@ -48,73 +49,50 @@ pub(crate) struct Group {
 struct Dir {
     kind: Kind,
     path: PathBuf,
+    /// Whose it is.
+    #[serde(default)]
+    instance: usize,
 }
 
 impl Group {
-    /// Makes the groups named `name` and sets the limits, where the machine allows.
-    pub(crate) fn make(name: &str, limits: Limits) -> Self {
-        let mut group = Self::default();
+    /// Makes the groups named `name` (of several instances, `name` and the number) and sets the limits of each, where the machine
+    /// allows.
+    pub(crate) fn make(name: &str, instances: usize, limits: Limits) -> Self {
+        let mut group = Self { memory_limited: true, cpu_limited: true, ..Self::default() };
         let all = hierarchy::all();
         let mixed = all.iter().any(|hierarchy| hierarchy.kind != Kind::Unified);
-        for hierarchy in all {
-            if let Some(path) = make_dir(&hierarchy, name, mixed) {
-                group.limit(hierarchy.kind, &path, limits);
-                group.dirs.push(Dir { kind: hierarchy.kind, path });
+        for instance in 0..instances.max(1) {
+            let name = if instances > 1 { format!("{name}-{instance}") } else { name.to_owned() };
+            let (mut memory, mut cpu) = (false, false);
+            for hierarchy in &all {
+                if let Some(path) = make_dir(hierarchy, &name, mixed) {
+                    let limited = limit(hierarchy.kind, &path, limits);
+                    (memory, cpu) = (memory | limited.0, cpu | limited.1);
+                    group.dirs.push(Dir { kind: hierarchy.kind, path, instance });
+                }
             }
+            // Where one instance has no limit, somebody else has to look.
+            group.memory_limited &= memory;
+            group.cpu_limited &= cpu;
         }
         group
     }
 
-    fn limit(&mut self, kind: Kind, path: &Path, limits: Limits) {
-        let put = |file: &str, text: String| write(&path.join(file), &text).is_ok();
-        let quota = limits.cpu_milli.map(|milli| (milli * PERIOD_US / 1000).max(QUOTA_US_MIN));
-        match kind {
-            Kind::Unified => {
-                if let Some(bytes) = limits.memory_bytes
-                    && put("memory.max", bytes.to_string())
-                {
-                    put("memory.swap.max", "0".into());
-                    // All or nothing: a program with one process killed would only hang.
-                    put("memory.oom.group", "1".into());
-                    self.memory_limited = true;
-                }
-                if let Some(quota) = quota {
-                    self.cpu_limited |= put("cpu.max", format!("{quota} {PERIOD_US}"));
-                }
-            }
-            Kind::Memory => {
-                if let Some(bytes) = limits.memory_bytes
-                    && put("memory.limit_in_bytes", bytes.to_string())
-                {
-                    // Absent where swap is not accounted for.
-                    put("memory.memsw.limit_in_bytes", bytes.to_string());
-                    self.memory_limited = true;
-                }
-            }
-            Kind::Cpu => {
-                if let Some(quota) = quota {
-                    put("cpu.cfs_period_us", PERIOD_US.to_string());
-                    self.cpu_limited |= put("cpu.cfs_quota_us", quota.to_string());
-                }
-            }
-            Kind::CpuAccounting => {}
-        }
-    }
-
-    /// The files through which a process that is about to be a program enters, opened here because it may not.
-    pub(crate) fn doors(&self) -> Vec<File> {
+    /// The files through which a process that is about to be a program of this instance enters, opened here because it may not.
+    pub(crate) fn doors(&self, instance: usize) -> Vec<File> {
         let open = |dir: &Dir| OpenOptions::new().write(true).open(dir.path.join(dir.kind.door())).ok();
-        self.dirs.iter().filter_map(open).collect()
+        self.dirs.iter().filter(|dir| dir.instance == instance).filter_map(open).collect()
     }
 
-    /// Keeps only the groups that the process has really entered: a user may be allowed to make a group and still not
+    /// Keeps of the instance's groups only those that its process has really entered: a user may be allowed to make a group and still not
     /// to move a process into it. Gives up the limits of the others.
-    pub(crate) fn keep_entered(&mut self, pid: i32) {
+    pub(crate) fn keep_entered(&mut self, instance: usize, pid: i32) {
         let entered = |dir: &Dir| {
             let pids = fs::read_to_string(dir.path.join("cgroup.procs")).unwrap_or_default();
             pids.lines().any(|line| line.parse() == Ok(pid))
         };
-        let (kept, lost): (Vec<Dir>, Vec<Dir>) = self.dirs.iter().cloned().partition(entered);
+        let (kept, lost): (Vec<Dir>, Vec<Dir>) =
+            self.dirs.iter().cloned().partition(|dir| dir.instance != instance || entered(dir));
         // Looked at last: a program that has ended already is nowhere, and then nothing can be said.
         if crate::processes::read(pid).is_none_or(|process| process.zombie) {
             return;
@@ -123,8 +101,8 @@ impl Group {
         for dir in lost {
             match dir.kind {
                 Kind::Unified => {
-                    self.memory_limited &= self.has(Kind::Memory);
-                    self.cpu_limited &= self.has(Kind::Cpu);
+                    self.memory_limited &= self.has(instance, Kind::Memory);
+                    self.cpu_limited &= self.has(instance, Kind::Cpu);
                 }
                 Kind::Memory => self.memory_limited = false,
                 Kind::Cpu => self.cpu_limited = false,
@@ -136,9 +114,8 @@ impl Group {
 
     /// Kills everything inside.
     pub(crate) fn kill(&self) {
-        if let Some(dir) = self.dir(Kind::Unified)
-            && write(&dir.join("cgroup.kill"), "1").is_ok()
-        {
+        let mut all = self.dirs(Kind::Unified).peekable();
+        if all.peek().is_some() && all.all(|dir| write(&dir.join("cgroup.kill"), "1").is_ok()) {
             return;
         }
         for pid in self.pids() {
@@ -170,38 +147,40 @@ impl Group {
         pids.into_iter()
     }
 
-    /// How often the kernel killed a process inside for memory.
-    pub(crate) fn oom_kills(&self) -> u64 {
-        let unified = self.dir(Kind::Unified).and_then(|dir| field(&dir.join("memory.events"), "oom_kill"));
-        let v1 = self.dir(Kind::Memory).and_then(|dir| field(&dir.join("memory.oom_control"), "oom_kill"));
-        unified.unwrap_or(0) + v1.unwrap_or(0)
+    /// The first instance in which the kernel killed a process for memory.
+    pub(crate) fn out_of_memory(&self) -> Option<usize> {
+        let killed = |dir: &&Dir| match dir.kind {
+            Kind::Unified => {
+                field(&dir.path.join("memory.events"), "oom_kill").is_some_and(|count| count > 0)
+            }
+            Kind::Memory => {
+                field(&dir.path.join("memory.oom_control"), "oom_kill").is_some_and(|count| count > 0)
+            }
+            Kind::Cpu | Kind::CpuAccounting => false,
+        };
+        self.dirs.iter().find(killed).map(|dir| dir.instance)
     }
 
     /// CPU time used, in seconds.
     pub(crate) fn cpu_seconds(&self) -> Option<f64> {
-        let v1 = || number(&self.dir(Kind::CpuAccounting)?.join("cpuacct.usage")).map(|ns| ns as f64 / 1e9);
-        let unified =
-            || field(&self.dir(Kind::Unified)?.join("cpu.stat"), "usage_usec").map(|us| us as f64 / 1e6);
-        v1().or_else(unified)
+        let v1 = sum(self.dirs(Kind::CpuAccounting), |dir| number(&dir.join("cpuacct.usage")));
+        let unified = || sum(self.dirs(Kind::Unified), |dir| field(&dir.join("cpu.stat"), "usage_usec"));
+        v1.map(|ns| ns as f64 / 1e9).or_else(|| unified().map(|us| us as f64 / 1e6))
     }
 
     /// Memory in use, without the file cache that the kernel would give back first.
     pub(crate) fn memory_bytes(&self) -> Option<u64> {
-        let (used, stat, cache) = if let Some(dir) = self.dir(Kind::Memory) {
-            (dir.join("memory.usage_in_bytes"), dir.join("memory.stat"), "total_inactive_file")
-        } else {
-            let dir = self.dir(Kind::Unified)?;
-            (dir.join("memory.current"), dir.join("memory.stat"), "inactive_file")
+        let used = |dir: &Path, used: &str, cache: &str| {
+            Some(number(&dir.join(used))?.saturating_sub(field(&dir.join("memory.stat"), cache).unwrap_or(0)))
         };
-        Some(number(&used)?.saturating_sub(field(&stat, cache).unwrap_or(0)))
+        sum(self.dirs(Kind::Memory), |dir| used(dir, "memory.usage_in_bytes", "total_inactive_file"))
+            .or_else(|| sum(self.dirs(Kind::Unified), |dir| used(dir, "memory.current", "inactive_file")))
     }
 
-    /// The most memory that was in use.
+    /// The most memory that was in use (of several instances, the most of each).
     pub(crate) fn memory_peak_bytes(&self) -> Option<u64> {
-        match self.dir(Kind::Memory) {
-            Some(dir) => number(&dir.join("memory.max_usage_in_bytes")),
-            None => number(&self.dir(Kind::Unified)?.join("memory.peak")),
-        }
+        sum(self.dirs(Kind::Memory), |dir| number(&dir.join("memory.max_usage_in_bytes")))
+            .or_else(|| sum(self.dirs(Kind::Unified), |dir| number(&dir.join("memory.peak"))))
     }
 
     /// Removes the groups; they must be empty. Those whose last process is still being buried are tried again a little.
@@ -223,13 +202,18 @@ impl Group {
         }
     }
 
-    fn has(&self, kind: Kind) -> bool {
-        self.dir(kind).is_some()
+    fn has(&self, instance: usize, kind: Kind) -> bool {
+        self.dirs.iter().any(|dir| dir.instance == instance && dir.kind == kind)
     }
 
-    fn dir(&self, kind: Kind) -> Option<&Path> {
-        self.dirs.iter().find(|dir| dir.kind == kind).map(|dir| dir.path.as_path())
+    fn dirs(&self, kind: Kind) -> impl Iterator<Item = &Path> {
+        self.dirs.iter().filter(move |dir| dir.kind == kind).map(|dir| dir.path.as_path())
     }
+}
+
+/// What all of them say together; `None` when there is none, or none says anything.
+fn sum<'a>(dirs: impl Iterator<Item = &'a Path>, read: impl Fn(&Path) -> Option<u64>) -> Option<u64> {
+    dirs.filter_map(read).reduce(u64::saturating_add)
 }
 
 /// Makes the group in the best place: one that has the controllers if there is any, else the first that works. In a
@@ -253,6 +237,52 @@ fn make_dir(hierarchy: &Hierarchy, name: &str, mixed: bool) -> Option<PathBuf> {
     }
     let path = second_best?.join(name);
     make_if_missing(&path).then_some(path)
+}
+
+/// Sets the limits of a group; answers which of both the kernel took, memory and CPU.
+fn limit(kind: Kind, path: &Path, limits: Limits) -> (bool, bool) {
+    let (mut memory, mut cpu) = (false, false);
+    let put = |file: &str, text: String| write(&path.join(file), &text).is_ok();
+    let quota = limits.cpu_milli.map(|milli| (milli * PERIOD_US / 1000).max(QUOTA_US_MIN));
+    match kind {
+        Kind::Unified => {
+            if let Some(bytes) = limits.memory_bytes
+                && put("memory.max", bytes.to_string())
+            {
+                put("memory.swap.max", "0".into());
+                // All or nothing: a program with one process killed would only hang.
+                put("memory.oom.group", "1".into());
+                memory = true;
+            }
+            if let Some(quota) = quota {
+                cpu |= put("cpu.max", format!("{quota} {PERIOD_US}"));
+            }
+        }
+        Kind::Memory => {
+            if let Some(bytes) = limits.memory_bytes
+                && put("memory.limit_in_bytes", bytes.to_string())
+            {
+                // Absent where swap is not accounted for.
+                put("memory.memsw.limit_in_bytes", bytes.to_string());
+                memory = true;
+            }
+        }
+        Kind::Cpu => {
+            if let Some(quota) = quota {
+                put("cpu.cfs_period_us", PERIOD_US.to_string());
+                cpu |= put("cpu.cfs_quota_us", quota.to_string());
+            }
+        }
+        Kind::CpuAccounting => {}
+    }
+    (memory, cpu)
+}
+
+/// Whether the kernel killed a process of this container for memory: its own group, as it is seen from inside, is new and nobody
+/// else's.
+pub(crate) fn container_out_of_memory() -> bool {
+    let count = |file: &str| field(Path::new(file), "oom_kill").unwrap_or(0);
+    count("/sys/fs/cgroup/memory.events") + count("/sys/fs/cgroup/memory/memory.oom_control") > 0
 }
 
 fn make_if_missing(path: &Path) -> bool {
@@ -291,9 +321,10 @@ fn field(path: &Path, name: &str) -> Option<u64> {
 
 /// Bytes read from and written to disks, where the v2 tree says so.
 pub(crate) fn disk_bytes(group: &Group) -> Option<(u64, u64)> {
-    let text = fs::read_to_string(group.dir(Kind::Unified)?.join("io.stat")).ok()?;
-    let sum = |name: &str| -> u64 {
-        text.split_whitespace().filter_map(|word| word.strip_prefix(name)?.parse::<u64>().ok()).sum()
+    let of = |dir: &Path, name: &str| -> Option<u64> {
+        let text = fs::read_to_string(dir.join("io.stat")).ok()?;
+        Some(text.split_whitespace().filter_map(|word| word.strip_prefix(name)?.parse::<u64>().ok()).sum())
     };
-    Some((sum("rbytes="), sum("wbytes=")))
+    let of_all = |name: &str| sum(group.dirs(Kind::Unified), |dir| of(dir, name));
+    Some((of_all("rbytes=")?, of_all("wbytes=")?))
 }

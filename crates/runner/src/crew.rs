@@ -1,5 +1,6 @@
-//! The processes of a job's program: one, or as many as a worker run asks for. Signals all of them, waits for all of them, and
-//! starts one of a worker run that died again while elements are left. Never starts one again once the job is to end.
+//! The processes of a job's program: one, its instances, or as many as a worker run asks for. Signals all of them, waits for all
+//! of them, says when the failure of an instance is to end the others, and starts one of a worker run that died again while
+//! elements are left. Never starts one again once the job is to end.
 
 use std::{
     cell::Cell,
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     environment::Environment,
+    gang::{self, Gang},
     job::Job,
     launch::{self, Lines, OUTPUT_PATIENCE, Running},
     processes,
@@ -28,15 +30,19 @@ const FRUITLESS_MAX: u32 = 3;
 /// How much longer each such death makes the wait for the next start.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Opens the way into the job's control groups for one process.
-pub(crate) type Doors = Rc<dyn Fn() -> Vec<std::fs::File>>;
+/// Opens the way into the control groups of an instance for one process.
+pub(crate) type Doors = Rc<dyn Fn(usize) -> Vec<std::fs::File>>;
 
 /// The processes of a program.
 pub(crate) struct Crew {
     job: Rc<Job>,
     doors: Doors,
     env: Environment,
+    /// The processes are instances, and this is what they have in common.
+    gang: Option<Gang>,
     places: Vec<Place>,
+    /// The instance that failed first.
+    failed: Option<usize>,
     /// A signal was sent: nobody is started again.
     ending: Cell<bool>,
     tell: mpsc::UnboundedSender<(usize, After)>,
@@ -56,15 +62,29 @@ struct Place {
 }
 
 impl Crew {
-    /// Launches the program: once, or as often as the worker run says.
+    /// Launches the program: once, or as often as its instances or the worker run say.
     ///
     /// # Errors
     /// A sentence for the person who wrote the command; then none of them runs.
     pub(crate) async fn launch(job: &Rc<Job>, env: Environment, doors: Doors) -> Result<Self, String> {
         let (tell, told) = mpsc::unbounded_channel();
-        let mut crew =
-            Self { job: job.clone(), doors, env, places: Vec::new(), ending: Cell::new(false), tell, told };
-        for number in worker::share_out(job).await? {
+        let gang = Gang::of(&job.spec)?;
+        let mut crew = Self {
+            job: job.clone(),
+            doors,
+            env,
+            gang,
+            places: Vec::new(),
+            failed: None,
+            ending: Cell::new(false),
+            tell,
+            told,
+        };
+        let numbers = match gang {
+            Some(gang) => (0..gang.size).collect(),
+            None => worker::share_out(job).await?,
+        };
+        for number in numbers {
             let running = Some(crew.start(number)?);
             crew.places.push(Place { number, running, end: None, asking: false, fruitless: 0 });
         }
@@ -74,10 +94,15 @@ impl Crew {
     fn start(&self, number: usize) -> Result<Running, String> {
         let (job, cwd) = (&self.job, self.job.folder.usercode());
         let command = &job.spec.command;
-        let (doors, output) = ((self.doors)(), job.output.clone());
-        match &job.spec.worker {
-            None => launch::launch(command, &cwd, &self.env, doors, output, Lines::AsTheyCome),
-            Some(own) => {
+        let output = job.output.clone();
+        let doors = (self.doors)(if self.gang.is_some() { number } else { 0 });
+        match (&job.spec.worker, self.gang) {
+            (None, None) => launch::launch(command, &cwd, &self.env, doors, output, Lines::AsTheyCome),
+            (None, Some(gang)) => {
+                let env = gang.environment(self.env.clone(), &job.spec, number);
+                launch::launch(command, &cwd, &env, doors, output, Lines::Of(number))
+            }
+            (Some(own), _) => {
                 let env = worker::environment(self.env.clone(), job, own, number)?;
                 let lines = if own.processes > 1 { Lines::Whole } else { Lines::AsTheyCome };
                 launch::launch(command, &cwd, &env, doors, output, lines)
@@ -90,18 +115,33 @@ impl Crew {
         self.places.iter().filter_map(|place| Some(place.running.as_ref()?.pid)).collect()
     }
 
+    /// Pids of the instances that run, by rank. Of other processes, one that stands for all.
+    pub(crate) fn pids_by_instance(&self) -> Vec<(usize, i32)> {
+        match self.gang {
+            Some(_) => {
+                let pid = |place: &Place| Some((place.number, place.running.as_ref()?.pid));
+                self.places.iter().filter_map(pid).collect()
+            }
+            None => vec![(0, self.pid())],
+        }
+    }
+
     /// The first of them, which stands for all.
     pub(crate) fn pid(&self) -> i32 {
         self.pids().first().copied().unwrap_or(0)
     }
 
-    /// Waits until all have ended and no one is to be started again; answers the first end that was not a success, else the
-    /// first. Starts those again that died while elements are left. May be dropped and called again.
-    pub(crate) async fn ended(&mut self) -> io::Result<ExitStatus> {
+    /// Waits until all have ended and no one is to be started again, or until an instance has failed while others run. Starts
+    /// those again that died while elements are left. May be dropped and called again.
+    pub(crate) async fn ended(&mut self) -> Ended {
         loop {
             let event = poll_fn(|cx| self.next(cx)).await;
             match event {
-                Event::Ended(at, status) => self.note(at, status),
+                Event::Ended(at, status) => {
+                    if self.note(at, status) {
+                        return Ended::OneFailed;
+                    }
+                }
                 Event::Told(at, after) => self.decide(at, after),
                 Event::All => return self.verdict(),
             }
@@ -131,11 +171,21 @@ impl Crew {
         }
     }
 
-    fn note(&mut self, at: usize, status: io::Result<ExitStatus>) {
+    /// Answers whether all others are to end now.
+    fn note(&mut self, at: usize, status: io::Result<ExitStatus>) -> bool {
         let failed = !status.as_ref().is_ok_and(ExitStatus::success);
+        self.places[at].end = Some(status);
+        if self.gang.is_some() {
+            let first = failed && self.failed.is_none();
+            if first {
+                self.failed = Some(at);
+            }
+            return first && !self.ending.get() && self.places.iter().any(|place| place.end.is_none());
+        }
         let place = &mut self.places[at];
-        place.end = Some(status);
-        let Some(own) = self.job.spec.worker.clone().filter(|_| failed && !self.ending.get()) else { return };
+        let Some(own) = self.job.spec.worker.clone().filter(|_| failed && !self.ending.get()) else {
+            return false;
+        };
         // What it started must not go on beside its successor.
         if let Some(running) = &place.running {
             let group = running.pid;
@@ -150,6 +200,7 @@ impl Crew {
             // Nobody listens when the job has ended meanwhile.
             let _ = tell.send((at, after));
         });
+        false
     }
 
     fn decide(&mut self, at: usize, after: After) {
@@ -166,7 +217,7 @@ impl Crew {
             );
             return self.job.output.note(&note);
         }
-        let how = place.end.as_ref().map(describe).unwrap_or_default();
+        let how = place.end.as_ref().map(gang::describe).unwrap_or_default();
         let Some(mut before) = self.places[at].running.take() else { return };
         let (job, note) = (self.job.clone(), format!("process {number} {how}: started again"));
         tokio::task::spawn_local(async move {
@@ -185,11 +236,21 @@ impl Crew {
         }
     }
 
-    fn verdict(&mut self) -> io::Result<ExitStatus> {
+    /// The first end that was not a success (of instances the first in time), else that of the first process.
+    fn verdict(&mut self) -> Ended {
+        let story = self.story();
         let mut ends: Vec<io::Result<ExitStatus>> =
             self.places.iter_mut().filter_map(|place| place.end.take()).collect();
         let failed = ends.iter().position(|end| !end.as_ref().is_ok_and(ExitStatus::success));
-        ends.swap_remove(failed.unwrap_or(0))
+        Ended::All { status: ends.swap_remove(self.failed.or(failed).unwrap_or(0)), story }
+    }
+
+    /// How all instances ended, where one failed.
+    fn story(&self) -> Option<String> {
+        let failed = self.failed.filter(|_| self.gang.is_some())?;
+        let of = |place: &Place| Some((place.number, gang::describe(place.end.as_ref()?)));
+        let ends: Vec<(usize, String)> = self.places.iter().filter_map(of).collect();
+        Some(gang::story(failed, &ends))
     }
 
     /// Waits until nobody has the stdout or stderr of any of them open any more.
@@ -220,20 +281,21 @@ impl Crew {
     }
 }
 
+/// How far the processes are.
+pub(crate) enum Ended {
+    /// An instance failed while others run: they have nothing left to do.
+    OneFailed,
+    /// All have ended.
+    All {
+        /// How, in one.
+        status: io::Result<ExitStatus>,
+        /// How each instance ended, in a sentence, where one failed.
+        story: Option<String>,
+    },
+}
+
 enum Event {
     Ended(usize, io::Result<ExitStatus>),
     Told(usize, After),
     All,
-}
-
-/// `was ended by SIGKILL`.
-fn describe(end: &io::Result<ExitStatus>) -> String {
-    match end {
-        Ok(status) => match (launch::signal_name(*status), status.code()) {
-            (Some((_, name)), _) => format!("was ended by {name}"),
-            (None, Some(code)) => format!("exited with code {code}"),
-            (None, None) => format!("ended ({status})"),
-        },
-        Err(error) => format!("was lost ({error})"),
-    }
 }

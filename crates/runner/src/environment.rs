@@ -3,12 +3,18 @@
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use runyard_domain::{job::JobSpec, job::folder};
+use runyard_domain::{
+    channel::{ARTIFACT, variable},
+    job::{JobSpec, folder},
+};
 
-use crate::folder::Folder;
+use crate::{
+    folder::Folder,
+    inputs::{self, Brought},
+};
 
 /// Variables by name.
 pub(crate) type Environment = BTreeMap<OsString, OsString>;
@@ -18,7 +24,7 @@ pub(crate) fn base(spec: &JobSpec, inherited: impl Iterator<Item = (OsString, Os
     let mut env: Environment =
         inherited.filter(|(name, _)| !name.to_string_lossy().starts_with("RUNYARD_")).collect();
     set(&mut env, "PYTHONUNBUFFERED", "1");
-    for (name, value) in &spec.env {
+    for (name, value) in spec.env.iter().chain(&spec.secret_env.0) {
         set(&mut env, name, value);
     }
     // By this, a later runner finds what an earlier one left behind.
@@ -53,6 +59,76 @@ pub(crate) fn program(mut env: Environment, spec: &JobSpec, folder: &Folder, url
     // Empty hides all GPUs: a run that asked for none must not use one that was given to another.
     set(&mut env, "CUDA_VISIBLE_DEVICES", spec.gpus.join(","));
     env
+}
+
+/// Most bytes of all parameters in the environment: what is larger would keep the program from starting.
+const PARAMETERS_MAX: usize = 64 << 10;
+
+/// Parameters, inputs and outputs in the variables of PAI's contract; what the run itself sets stays. `false`: there are too
+/// many parameters, which are only in the config then.
+pub(crate) fn add_channels(
+    env: &mut Environment,
+    spec: &JobSpec,
+    folder: &Folder,
+    inputs: &[Brought],
+) -> bool {
+    let own = |name: &str| spec.env.contains_key(name) || spec.secret_env.0.contains_key(name);
+    let mut add = |name: String, value: &OsStr| {
+        if !own(&name) {
+            set(env, &name, value);
+        }
+    };
+    let ml = folder.ml();
+    // A folder ends with `/`: scripts put names behind it.
+    let folder_of = |path: PathBuf| path.join("").into_os_string();
+    add("PAI_WORKING_DIR".to_owned(), &folder_of(folder.usercode()));
+    add("PAI_CONFIG_DIR".to_owned(), &folder_of(ml.join("input/config")));
+    for input in inputs {
+        let place = inputs::folder(&ml, &input.channel);
+        let path = match &input.file {
+            Some(file) => place.join(file).into_os_string(),
+            None => folder_of(place),
+        };
+        add(format!("PAI_INPUT_{}", variable(&input.channel)), &path);
+    }
+    for channel in spec.outputs.keys() {
+        let path = folder_of(ml.join(format!("{ARTIFACT}{channel}")));
+        add(format!("PAI_OUTPUT_{}", variable(channel)), &path);
+    }
+    let parameters: BTreeMap<&str, String> = spec
+        .config
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.as_str(), text(value)))
+        .collect();
+    let size: usize = parameters.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if size > PARAMETERS_MAX || parameters.values().any(|value| value.contains('\0')) {
+        return false;
+    }
+    let json = serde_json::to_string(&parameters).unwrap_or_default();
+    let arguments: Vec<String> =
+        parameters.iter().map(|(name, value)| format!("--{name} {}", quoted(value))).collect();
+    for (name, value) in &parameters {
+        add(format!("PAI_HPS_{}", variable(name)), OsStr::new(value));
+    }
+    add("PAI_HPS".to_owned(), OsStr::new(&json));
+    add("PAI_USER_ARGS".to_owned(), OsStr::new(&arguments.join(" ")));
+    true
+}
+
+/// A parameter as a program reads it from its arguments.
+fn text(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A plain word as it is, any other one as a shell reads it.
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-+=:,./@%".contains(c);
+    if !value.is_empty() && value.chars().all(plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\'', "'\"'\"'"))
 }
 
 /// Lets Python find a package that nobody installed, behind those that somebody did name.

@@ -12,7 +12,10 @@ use nix::{
     errno::Errno,
     fcntl::{FcntlArg, fcntl},
 };
-use runyard_domain::job::folder;
+use runyard_domain::{
+    job::{JobSpec, folder},
+    secret,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// What went wrong with a file of the job's folder.
@@ -29,6 +32,7 @@ pub(crate) struct Error {
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     root: PathBuf,
+    ml: PathBuf,
 }
 
 /// The runner's lock: as long as it is held, the runner is alive. The kernel gives it back when the runner dies.
@@ -41,7 +45,13 @@ impl Folder {
     /// The folder at `root`, which need not exist yet.
     pub(crate) fn new(root: &Path) -> Result<Self, Error> {
         let root = std::path::absolute(root).map_err(failed("find", root))?;
-        Ok(Self { root })
+        let ml = root.join(folder::ML);
+        Ok(Self { root, ml })
+    }
+
+    /// The same, with the program's folders at another place, where they are mounted too.
+    pub(crate) fn with_ml(self, ml: PathBuf) -> Self {
+        Self { ml, ..self }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -54,7 +64,7 @@ impl Folder {
 
     /// `$RUNYARD_ML`.
     pub(crate) fn ml(&self) -> PathBuf {
-        self.path(folder::ML)
+        self.ml.clone()
     }
 
     /// Where the program starts.
@@ -133,6 +143,22 @@ impl Folder {
         made.and_then(|mut file| file.write_all(content.as_bytes()).and_then(|()| file.sync_all()))
             .and_then(|()| self.sync())
             .map_err(failed("make", &path))
+    }
+
+    /// Writes the spec again without the values of secrets, and deletes what an executor that was killed left of writing it.
+    pub(crate) fn forget_secrets(&self, spec: &JobSpec) -> Result<(), Error> {
+        let Some(without) = secret::forgotten(spec) else { return Ok(()) };
+        let listed = fs::read_dir(&self.root).map_err(failed("list", &self.root))?;
+        for entry in listed.flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(folder::STAGED.as_bytes()) {
+                match fs::remove_file(entry.path()) {
+                    // The executor was writing it, and is done.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    deleted => deleted.map_err(failed("delete", &entry.path()))?,
+                }
+            }
+        }
+        self.write(folder::SPEC, &without)
     }
 
     /// Says that the server has everything. Losing this mark in a crash only means delivering again.

@@ -16,9 +16,12 @@ use crate::{
     crew::{self, Crew},
     environment::Environment,
     folder::Folder,
+    gang,
     listen::{self, Signals},
     orders::Orders,
     output::Output,
+    outputs,
+    printed::Printed,
     processes, recover,
     recover::Program,
     server::{Patience, Refusal, Server},
@@ -105,6 +108,11 @@ pub(crate) async fn live(job: Rc<Job>, starts: u64, signals: Signals) -> Result<
     if shipping.is_none() {
         tokio::task::spawn_local(listen::heartbeats(job.clone()));
     }
+    // Before the end is told: a run that is completed has its outputs.
+    let exit = match outputs::bring(&job, exit).await {
+        Ok(exit) => exit,
+        Err(refusal) => return leave(&job, refusal),
+    };
     let end = EndJob { exit, lengths: StreamLengths::default() };
     match ship::deliver(&job, shipping, &end).await {
         Ok(()) => {
@@ -128,8 +136,16 @@ fn leave(job: &Job, refusal: Refusal) -> Result<(), Undelivered> {
 }
 
 fn mark_delivered(job: &Job) {
-    if let Err(error) = job.folder.mark_delivered() {
-        tracing::warn!(%error, "a later runner will deliver this job again");
+    // First: a runner that comes after the mark does nothing any more.
+    let forgotten = job.folder.forget_secrets(&job.spec);
+    match (job.folder.mark_delivered(), forgotten) {
+        (Err(error), _) => tracing::warn!(%error, "a later runner will deliver this job again"),
+        // Nobody needs the spec of a delivered job, and deleting it takes no room.
+        (Ok(()), Err(error)) => {
+            tracing::warn!(%error, "deleting the spec, for the secrets in it");
+            let _ = std::fs::remove_file(job.folder.path(folder::SPEC));
+        }
+        (Ok(()), Ok(())) => {}
     }
 }
 
@@ -216,7 +232,7 @@ async fn run(job: &Rc<Job>, env: Environment) -> Exit {
         memory_bytes: demand.memory_bytes,
         cpu_milli: Some(demand.cpu_milli).filter(|milli| *milli > 0),
     };
-    let mut group = Group::make(&job.spec.job_id.to_string(), limits);
+    let mut group = Group::make(&job.spec.job_id.to_string(), gang::size(&job.spec), limits);
     let launched_at = clock::now();
     if let Err(error) = job.folder.create_once(folder::LAUNCHED, &launched_at.0.to_string()) {
         group.remove().await;
@@ -224,7 +240,7 @@ async fn run(job: &Rc<Job>, env: Environment) -> Exit {
     }
     let doors: crew::Doors = {
         let group = group.clone();
-        Rc::new(move || group.doors())
+        Rc::new(move |instance| group.doors(instance))
     };
     let launched = tokio::select! {
         biased;
@@ -241,18 +257,23 @@ async fn run(job: &Rc<Job>, env: Environment) -> Exit {
 
 async fn supervise_and_sample(job: &Rc<Job>, program: Crew, group: &mut Group, launched_at: Millis) -> Exit {
     let pid = program.pid();
-    group.keep_entered(pid);
+    for (instance, pid) in program.pids_by_instance() {
+        group.keep_entered(instance, pid);
+    }
     if let Err(error) = job.folder.write_soon(folder::PROGRAM, &Program::new(pid, launched_at, group)) {
         tracing::warn!(%error, "a later runner will have to look for the program by its environment");
     }
     let group = &*group;
     let watched = Watched { job, group, launched_at };
     let mut sampler = Sampler::new(job, group);
+    let mut printed = Printed::of(job);
     let exit = tokio::select! {
         biased;
         exit = supervise::supervise(&watched, program) => exit,
         never = sampler.run(job) => match never {},
+        never = Printed::run(&mut printed, job) => match never {},
     };
+    Printed::finish(printed, job).await;
     sampler.finish(job);
     worker::judge(job, exit).await
 }

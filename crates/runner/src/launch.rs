@@ -85,6 +85,8 @@ pub(crate) enum Lines {
     AsTheyCome,
     /// In whole lines, where others print too.
     Whole,
+    /// In whole lines, each with the number of the instance before it.
+    Of(usize),
 }
 
 /// Starts `command` in `cwd` with exactly `env`. `join` are the `cgroup.procs` files of the groups that it enters.

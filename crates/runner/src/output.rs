@@ -2,6 +2,7 @@
 //! program and never ends the runner: bytes are dropped, counted, and said at the place where they are missing.
 
 use std::{
+    borrow::Cow,
     fs::{File, OpenOptions},
     io::{self, PipeReader, PipeWriter, Read as _, Write as _},
     os::fd::AsFd as _,
@@ -12,9 +13,13 @@ use std::{
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use runyard_domain::instance::prefix;
 use tokio::sync::{Notify, oneshot};
 
-use crate::launch::Lines;
+use crate::{
+    launch::Lines,
+    mask::{Masking, Masks},
+};
 
 /// After the disk refused, how long until it is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
@@ -28,6 +33,8 @@ const PIPE_MAX: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Output {
     path: PathBuf,
+    /// What is not shown of what programs print.
+    masks: Arc<Masks>,
     state: Mutex<State>,
     /// Told after every write.
     pub(crate) grown: Notify,
@@ -46,7 +53,7 @@ struct State {
 
 impl Output {
     /// Opens the file to append to it; makes it when it is missing.
-    pub(crate) fn open(path: &Path) -> io::Result<Arc<Self>> {
+    pub(crate) fn open(path: &Path, masks: Masks) -> io::Result<Arc<Self>> {
         let file = OpenOptions::new().append(true).create(true).open(path)?;
         let state = State {
             file,
@@ -56,7 +63,8 @@ impl Output {
             try_again: Instant::now(),
             lost_in_all: 0,
         };
-        Ok(Arc::new(Self { path: path.to_owned(), state: Mutex::new(state), grown: Notify::new() }))
+        let (path, state, masks) = (path.to_owned(), Mutex::new(state), Arc::new(masks));
+        Ok(Arc::new(Self { path, masks, state, grown: Notify::new() }))
     }
 
     /// Appends what a program printed.
@@ -67,6 +75,7 @@ impl Output {
 
     /// Appends a line of the runner's own.
     pub(crate) fn note(&self, text: &str) {
+        let text = self.masks.clean(text);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let newline = if state.at_line_start { "" } else { "\n" };
         state.append(format!("{newline}[runyard] {text}\n").as_bytes());
@@ -167,8 +176,10 @@ impl Pump {
         let (stopped, stop) = io::pipe()?;
         let (done, ended) = oneshot::channel();
         thread::Builder::new().name("output".into()).spawn(move || {
+            let mut masking = Masking::new(Arc::clone(&output.masks));
             let mut held = Held { lines, bytes: Vec::new() };
-            let pumped = pump(pipe, &stopped, &mut |bytes| held.pass(bytes, &output));
+            let pumped = pump(pipe, &stopped, &mut |bytes| held.pass(&masking.pass(bytes), &output));
+            held.pass(&masking.end(), &output);
             held.end(&output);
             if let Err(error) = pumped {
                 tracing::warn!(%error, "the pipe of the program's output broke");
@@ -209,7 +220,7 @@ impl Held {
         self.bytes.extend_from_slice(bytes);
         let whole = self.bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         if whole > 0 {
-            output.write(&self.bytes[..whole]);
+            output.write(&numbered(self.lines, &self.bytes[..whole]));
             self.bytes.drain(..whole);
         } else if self.bytes.len() > LINE_MAX {
             self.end(output);
@@ -220,10 +231,22 @@ impl Held {
     fn end(&mut self, output: &Output) {
         if !self.bytes.is_empty() {
             self.bytes.push(b'\n');
-            output.write(&self.bytes);
+            output.write(&numbered(self.lines, &self.bytes));
             self.bytes.clear();
         }
     }
+}
+
+/// Whole lines, each with what says whose it is.
+fn numbered(lines: Lines, bytes: &[u8]) -> Cow<'_, [u8]> {
+    let Lines::Of(rank) = lines else { return bytes.into() };
+    let prefix = prefix(rank as i64);
+    bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .flat_map(|line| [prefix.as_bytes(), line])
+        .collect::<Vec<_>>()
+        .concat()
+        .into()
 }
 
 fn pump(mut pipe: PipeReader, stopped: &PipeReader, write: &mut dyn FnMut(&[u8])) -> io::Result<()> {
@@ -261,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_disk_that_refuses_costs_bytes_and_nothing_else() {
-        let output = Output::open(Path::new("/dev/full")).unwrap();
+        let output = Output::open(Path::new("/dev/full"), Masks::default()).unwrap();
         output.write(b"0123456789");
         output.write(b"more");
         let said = output.finish().unwrap();
@@ -272,7 +295,7 @@ mod tests {
     fn what_is_missing_is_said_where_it_is_missing() {
         let base = tempfile::TempDir::new().unwrap();
         let path = base.path().join("output.log");
-        let output = Output::open(&path).unwrap();
+        let output = Output::open(&path, Masks::default()).unwrap();
         output.write(b"before");
         let good = {
             let mut state = output.state.lock().unwrap();
@@ -296,7 +319,7 @@ mod tests {
     #[test]
     fn lines_of_several_programs_stay_whole() {
         let base = tempfile::TempDir::new().unwrap();
-        let output = Output::open(&base.path().join("o")).unwrap();
+        let output = Output::open(&base.path().join("o"), Masks::default()).unwrap();
         let held = || Held { lines: Lines::Whole, bytes: Vec::new() };
         let (mut one, mut other) = (held(), held());
         one.pass(b"one is ", &output);
@@ -312,9 +335,35 @@ mod tests {
     }
 
     #[test]
+    fn every_line_of_an_instance_says_whose_it_is() {
+        let base = tempfile::TempDir::new().unwrap();
+        let output = Output::open(&base.path().join("o"), Masks::default()).unwrap();
+        let mut held = Held { lines: Lines::Of(3), bytes: Vec::new() };
+        held.pass(b"a\n\nb", &output);
+        held.pass(b"c\nlast", &output);
+        held.end(&output);
+        assert_eq!(output.tail(0, u64::MAX), "[3] a\n[3] \n[3] bc\n[3] last\n");
+    }
+
+    #[test]
+    fn a_secret_that_a_program_prints_is_not_in_the_file() {
+        let base = tempfile::TempDir::new().unwrap();
+        let secrets = [("TOKEN".to_owned(), "hunter2-token".to_owned())].into();
+        let masks = Masks::of(&runyard_domain::secret::SecretEnv(secrets));
+        let output = Output::open(&base.path().join("o"), masks).unwrap();
+        let (reader, mut writer) = io::pipe().unwrap();
+        let mut pump = Pump::start(reader, output.clone(), Lines::AsTheyCome).unwrap();
+        writer.write_all(b"TOKEN=hunter2-token\nhunter2-").unwrap();
+        drop(writer);
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(pump.ended());
+        output.note("pip said hunter2-token");
+        assert_eq!(output.tail(0, u64::MAX), "TOKEN=***\nhunter2-\n[runyard] pip said ***\n");
+    }
+
+    #[test]
     fn a_pump_ends_when_told_though_somebody_keeps_the_pipe() {
         let base = tempfile::TempDir::new().unwrap();
-        let output = Output::open(&base.path().join("o")).unwrap();
+        let output = Output::open(&base.path().join("o"), Masks::default()).unwrap();
         let (reader, mut writer) = io::pipe().unwrap();
         let pump = Pump::start(reader, output.clone(), Lines::AsTheyCome).unwrap();
         writer.write_all(b"said before the end").unwrap();

@@ -25,6 +25,8 @@ const FILES: &[(&str, &str)] = files![
     "interfaces.py",
     "job.py",
     "local.py",
+    "package.py",
+    "processor.py",
     "records.py",
     "s3.py",
     "server.py",

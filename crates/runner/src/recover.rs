@@ -15,7 +15,9 @@ use crate::{
     cgroup::{Group, Limits},
     clock,
     folder::Folder,
+    gang,
     job::Job,
+    printed::Printed,
     processes::{self, Process},
 };
 
@@ -59,10 +61,11 @@ pub(crate) async fn after_launch(job: &Job) -> Exit {
     };
     // Killed between the launch and this file: the group, if there was one, has the job's name.
     let group = program.as_ref().map_or_else(
-        || Group::make(&job.spec.job_id.to_string(), Limits::default()),
+        || Group::make(&job.spec.job_id.to_string(), gang::size(&job.spec), Limits::default()),
         |known| known.group.clone(),
     );
     end_what_is_left(job, program.as_ref(), &group).await;
+    Printed::finish(Printed::of(job), job).await;
     let launched_at = program.map(|program| program.launched_at).or_else(|| launched_at(&job.folder));
     let message = "the runner was killed, or the machine restarted, while the program ran; the program was ended with it";
     Exit { launched_at, ..Exit::because(Reason::RunnerKilled, message, clock::now()) }

@@ -18,8 +18,9 @@ use tokio::io::AsyncWrite;
 
 use crate::{
     environment::{self, Environment},
+    inputs,
     job::Job,
-    python, venv,
+    outputs, python, venv,
 };
 
 /// How often a download that arrives damaged is tried again.
@@ -48,6 +49,9 @@ pub(crate) async fn stage(job: &Job) -> Result<Environment, Failure> {
         None => make(&job.folder.usercode())?,
     }
     write_config(job)?;
+    outputs::make_folders(&ml, job)
+        .map_err(|error| Failure::staging(format!("cannot make the folders of the outputs: {error}")))?;
+    let inputs = inputs::bring(job).await?;
     let mut env = environment::base(&job.spec, std::env::vars_os());
     if !job.spec.requirements.is_empty() {
         let venv = venv::ready(job, &env).await?;
@@ -58,7 +62,13 @@ pub(crate) async fn stage(job: &Job) -> Result<Environment, Failure> {
         // Most programs do not need it.
         Err(error) => job.output.note(&format!("`import runyard` will not work: cannot place it ({error})")),
     }
-    Ok(environment::program(env, &job.spec, &job.folder, &job.server.url()))
+    let mut env = environment::program(env, &job.spec, &job.folder, &job.server.url());
+    if !environment::add_channels(&mut env, &job.spec, &job.folder, &inputs) {
+        job.output.note(
+            "the config is too large for PAI_HPS and PAI_USER_ARGS: read the file that $RUNYARD_CONFIG names",
+        );
+    }
+    Ok(env)
 }
 
 fn make_folders(ml: &Path) -> Result<(), Failure> {
@@ -105,7 +115,7 @@ async fn bring_source(job: &Job, digest: &str) -> Result<(), Failure> {
 }
 
 /// Downloads the source, for as long as the server is away; a digest that is wrong three times is a failure.
-async fn fetch(job: &Job, digest: &str, path: &Path) -> Result<(), Failure> {
+pub(crate) async fn fetch(job: &Job, digest: &str, path: &Path) -> Result<(), Failure> {
     let mut damaged = 0;
     let mut pause = Duration::from_millis(20);
     loop {

@@ -11,9 +11,10 @@ use runyard_domain::{
 use tokio::time::Instant;
 
 use crate::{
-    cgroup::Group,
+    cgroup::{self, Group},
     clock,
-    crew::Crew,
+    crew::{Crew, Ended},
+    gang,
     job::Job,
     launch::{self, OUTPUT_PATIENCE},
     processes, system,
@@ -40,18 +41,18 @@ struct Events {
     kill_at: Option<Instant>,
     killed: bool,
     time_over: bool,
-    /// Bytes that were in use when they were too many.
-    memory_over: Option<u64>,
+    /// Bytes that were in use when they were too many, and in which instance if one alone had too many.
+    memory_over: Option<(u64, Option<usize>)>,
 }
 
 /// Waits for the end of the program and of everything it started; says how it ended.
 pub(crate) async fn supervise(watched: &Watched<'_>, mut program: Crew) -> Exit {
     let mut events = Events::default();
-    let status = until_ended(watched, &mut program, &mut events).await;
+    let (status, story) = until_ended(watched, &mut program, &mut events).await;
     let ended_at = clock::now();
     end_the_rest(watched, &mut program, &events).await;
     match status {
-        Ok(status) => classify(watched, status, &events, ended_at),
+        Ok(status) => classify(watched, status, story, &events, ended_at),
         Err(error) => {
             let message = format!("the program's end could not be seen: {error}");
             Exit { launched_at: Some(watched.launched_at), ..Exit::because(Reason::Error, message, ended_at) }
@@ -63,7 +64,7 @@ async fn until_ended(
     watched: &Watched<'_>,
     program: &mut Crew,
     events: &mut Events,
-) -> io::Result<ExitStatus> {
+) -> (io::Result<ExitStatus>, Option<String>) {
     let job = watched.job;
     let mut orders = job.orders.watch();
     orders.mark_changed();
@@ -74,7 +75,11 @@ async fn until_ended(
     loop {
         tokio::select! {
             biased;
-            status = program.ended() => return status,
+            ended = program.ended() => match ended {
+                Ended::All { status, story } => return (status, story),
+                // Nobody waits for one that is gone: the others have their grace, as at a stop.
+                Ended::OneFailed => begin_to_end(job, program, events, Instant::now() + job.grace()),
+            },
             _ = orders.changed() => {
                 let order = *orders.borrow_and_update();
                 if let Some(deadline) = order.deadline {
@@ -94,8 +99,8 @@ async fn until_ended(
                 processes::bury_adopted(&program.pids());
                 if events.killed {
                     kill(watched.group, program);
-                } else if let Some(bytes) = memory_over(watched) {
-                    events.memory_over = Some(bytes);
+                } else if let Some(over) = memory_over(watched, program) {
+                    events.memory_over = Some(over);
                     events.killed = true;
                     kill(watched.group, program);
                 }
@@ -121,14 +126,29 @@ fn kill(group: &Group, program: &Crew) {
     processes::kill_each(&processes::ours());
 }
 
-/// Memory over the limit, where the kernel does not enforce it.
-fn memory_over(watched: &Watched<'_>) -> Option<u64> {
+/// Memory over the limit, where the kernel does not enforce it: of all processes, and of each instance with what is below it.
+fn memory_over(watched: &Watched<'_>, program: &Crew) -> Option<(u64, Option<usize>)> {
     let limit = watched.job.spec.resources.demand().ok()?.memory_bytes?.unsigned_abs();
-    if watched.group.memory_limited || system::resident_bytes() <= limit {
+    if watched.group.memory_limited {
         return None;
     }
-    // Pages that several processes share were counted for each of them: look again, closely.
-    Some(system::proportional_bytes()).filter(|bytes| *bytes > limit)
+    // Pages that several processes share are counted for each of them at first: what is over the limit is looked at closely.
+    let over = |pids: &[i32], limit: u64| {
+        let close = || Some(system::proportional_bytes(pids)).filter(|bytes| *bytes > limit);
+        (system::resident_bytes(pids) > limit).then(close).flatten()
+    };
+    let size = gang::size(&watched.job.spec);
+    if size > 1 {
+        let of_one = |(rank, pid): (usize, i32)| {
+            let below = processes::descendants(pid).into_iter().map(|process| process.pid);
+            Some((over(&below.chain([pid]).collect::<Vec<_>>(), limit)?, Some(rank)))
+        };
+        if let Some(found) = program.pids_by_instance().into_iter().find_map(of_one) {
+            return Some(found);
+        }
+    }
+    let all: Vec<i32> = processes::ours().iter().map(|process| process.pid).collect();
+    Some((over(&all, limit.saturating_mul(size as u64))?, None))
 }
 
 /// The program is gone: what it started has the rest of its grace if a stop is in force, else a short while to print its
@@ -181,21 +201,35 @@ async fn groups_gone(groups: &[i32]) {
     }
 }
 
-fn classify(watched: &Watched<'_>, status: ExitStatus, events: &Events, ended_at: Millis) -> Exit {
+fn classify(
+    watched: &Watched<'_>,
+    status: ExitStatus,
+    story: Option<String>,
+    events: &Events,
+    ended_at: Millis,
+) -> Exit {
     let spec = &watched.job.spec;
     let memory = spec.resources.memory.as_deref().unwrap_or("the machine's memory");
     let signal = launch::signal_name(status);
-    let (reason, message) = if let Some(bytes) = events.memory_over {
+    let who = |instance: Option<usize>| match instance.filter(|_| gang::size(spec) > 1) {
+        Some(rank) => format!("instance {rank}"),
+        None => "the program".to_owned(),
+    };
+    let in_container = || (spec.image.is_some() && cgroup::container_out_of_memory()).then_some(0);
+    let killed = watched.group.out_of_memory().or_else(in_container).filter(|_| !status.success());
+    let (reason, message) = if let Some((bytes, instance)) = events.memory_over {
         let text = format!(
-            "the program used {} MiB of memory, more than its limit of {memory} (measured: this machine lets Runyard \
+            "{} used {} MiB of memory, more than its limit of {memory} (measured: this machine lets Runyard \
              set no limit in the kernel): ask for more with `--memory`",
+            who(instance),
             bytes >> 20
         );
         (Reason::OOMKilled, Some(text))
-    } else if !status.success() && watched.group.oom_kills() > 0 {
+    } else if let Some(instance) = killed {
         let text = format!(
-            "the kernel killed the program because it used more memory than its limit of {memory}: ask for more with \
-             `--memory`"
+            "the kernel killed {} because it used more memory than its limit of {memory}: ask for more with \
+             `--memory`",
+            who(Some(instance))
         );
         (Reason::OOMKilled, Some(text))
     } else if events.time_over {
@@ -203,10 +237,15 @@ fn classify(watched: &Watched<'_>, status: ExitStatus, events: &Events, ended_at
     } else {
         match (status.code(), signal) {
             (Some(0), _) => (Reason::Completed, None),
-            (Some(code), _) => (Reason::Error, Some(format!("the program exited with code {code}"))),
+            (Some(code), _) => {
+                let text = story.unwrap_or_else(|| format!("the program exited with code {code}"));
+                (Reason::Error, Some(text))
+            }
             (None, Some((number, name))) => {
                 let by = if events.killed { ": it did not end within its grace" } else { "" };
-                (Reason::Signaled, Some(format!("the program was ended by signal {number} ({name}){by}")))
+                let text =
+                    story.unwrap_or_else(|| format!("the program was ended by signal {number} ({name})"));
+                (Reason::Signaled, Some(text + by))
             }
             (None, None) => (Reason::Error, Some(format!("the program ended strangely ({status})"))),
         }

@@ -116,7 +116,8 @@ impl Sampler {
     }
 
     fn memory_bytes(&self) -> u64 {
-        self.group.memory_bytes().unwrap_or_else(resident_bytes)
+        let all = || resident_bytes(&processes::ours().iter().map(|process| process.pid).collect::<Vec<_>>());
+        self.group.memory_bytes().unwrap_or_else(all)
     }
 
     fn processes(&self) -> usize {
@@ -187,22 +188,22 @@ fn network_bytes() -> (u64, u64) {
     )
 }
 
-/// Private memory of all descendants; pages shared after a fork are counted for each.
-pub(crate) fn resident_bytes() -> u64 {
-    sum_kib(|pid| format!("/proc/{pid}/status"), &["RssAnon:", "RssShmem:"])
+/// Private memory of these processes; pages shared after a fork are counted for each.
+pub(crate) fn resident_bytes(pids: &[i32]) -> u64 {
+    sum_kib(pids, |pid| format!("/proc/{pid}/status"), &["RssAnon:", "RssShmem:"])
 }
 
 /// The same with shared pages divided among those who share them. Costs the kernel a walk over the memory.
-pub(crate) fn proportional_bytes() -> u64 {
-    sum_kib(|pid| format!("/proc/{pid}/smaps_rollup"), &["Pss_Anon:", "Pss_Shmem:"])
+pub(crate) fn proportional_bytes(pids: &[i32]) -> u64 {
+    sum_kib(pids, |pid| format!("/proc/{pid}/smaps_rollup"), &["Pss_Anon:", "Pss_Shmem:"])
 }
 
-fn sum_kib(file: impl Fn(i32) -> String, fields: &[&str]) -> u64 {
+fn sum_kib(pids: &[i32], file: impl Fn(i32) -> String, fields: &[&str]) -> u64 {
     let of_process = |pid| {
         let text = fs::read_to_string(file(pid)).unwrap_or_default();
         fields.iter().filter_map(|name| number_after(&text, name)).sum::<u64>()
     };
-    processes::ours().iter().map(|process| of_process(process.pid)).sum::<u64>() * 1024
+    pids.iter().map(|pid| of_process(*pid)).sum::<u64>() * 1024
 }
 
 fn number_after(text: &str, name: &str) -> Option<u64> {

@@ -22,14 +22,16 @@ use crate::{
     server::Refusal,
 };
 
-mod find;
+pub(crate) mod find;
 mod insist;
+mod keep;
 mod publish;
 mod send;
 
 use find::Beyond;
 use insist::{Patience, Stop};
-use send::Sending;
+pub(crate) use keep::{keep_output, send_output};
+use send::{Goal, Sending};
 
 /// How long until a records file that cannot be read is tried again.
 const AGAIN: Duration = Duration::from_millis(400);
@@ -81,8 +83,8 @@ impl Wanted {
 enum Begun {
     /// Files are still missing.
     Incomplete(String),
-    /// Complete, given up or deleted: nothing to do.
-    Over,
+    /// Complete, given up (with the reason) or deleted: nothing to do.
+    Over(Option<String>),
 }
 
 /// Until `ended` and nothing is left to bring. What cannot be brought is given up and said in the output.
@@ -132,15 +134,16 @@ fn asked_in(job: &Job, start: i64, lines: &[u8]) -> Vec<Asked> {
             match record::parse_line(line.strip_suffix(b"\n").unwrap_or(line)) {
                 Ok(Record::Checkpoint(checkpoint)) => found.push(Asked::Files(Wanted {
                     what: What::Checkpoint { global_step: checkpoint.global_step },
-                    path: checkpoint.path,
+                    path: here(job, checkpoint.path),
                     source_key: source_key(),
                 })),
                 Ok(Record::Artifact(artifact)) => found.push(Asked::Files(Wanted {
                     what: What::Artifact { name: artifact.name().to_owned(), kind: artifact.kind },
-                    path: artifact.path,
+                    path: here(job, artifact.path),
                     source_key: source_key(),
                 })),
-                Ok(Record::Model(model)) => {
+                Ok(Record::Model(mut model)) => {
+                    model.path = here(job, model.path);
                     found.push(Asked::Model(publish::Wanted { model, source_key: source_key() }));
                 }
                 // The server says what is wrong with a line.
@@ -150,6 +153,15 @@ fn asked_in(job: &Job, start: i64, lines: &[u8]) -> Vec<Asked> {
         offset += line.len() as i64;
     }
     found
+}
+
+/// What a program in a container named, for a runner that delivers it from outside.
+fn here(job: &Job, path: String) -> String {
+    if job.spec.image.is_none() || job.folder.ml() == Path::new(folder::ML_INSIDE) {
+        return path;
+    }
+    let inside = path.strip_prefix(folder::ML_INSIDE).and_then(|rest| rest.strip_prefix('/'));
+    inside.map_or(path.clone(), str::to_owned)
 }
 
 /// Whether the first key of a line may name files; one written with escapes may be anything.
@@ -163,13 +175,15 @@ fn may_name_files(line: &[u8]) -> bool {
 async fn bring(job: &Rc<Job>, wanted: &Wanted) -> Result<(), Refusal> {
     let id = match begin(job, wanted).await {
         Ok(Begun::Incomplete(id)) => id,
-        Ok(Begun::Over) => return Ok(()),
+        Ok(Begun::Over(_)) => return Ok(()),
         Err(stop) => return give_up(job, wanted, None, stop).await,
     };
     let (ml, path) = (job.folder.ml(), wanted.path.clone());
     let found = blocking(move || find::find(&ml, &path)).await;
     let sent = match found {
-        Ok(files) => Sending::new(job, wanted.title(), wanted.kind(), id.clone()).send(files).await,
+        Ok(files) => {
+            Sending::new(job, wanted.title(), Goal::Set(wanted.kind(), id.clone())).send(files).await
+        }
         Err(reason) => Err(Stop::GivenUp(reason)),
     };
     match sent {
@@ -186,6 +200,9 @@ async fn bring_output(job: &Rc<Job>, named: &[String]) -> Result<(), Refusal> {
     }
     let except: Vec<PathBuf> =
         named.iter().map(|path| ml.join(path)).chain([ml.join(OUTPUT).join(CHECKPOINTS)]).collect();
+    // Channels go where their addresses say.
+    let channels = job.spec.outputs.keys().map(|channel| ml.join(OUTPUT).join(channel));
+    let except: Vec<PathBuf> = except.into_iter().chain(channels).collect();
     let found = blocking(move || find::rest(&ml, OUTPUT, &except)).await;
     let (files, beyond) = match found {
         Ok(found) => found,
@@ -205,10 +222,10 @@ async fn bring_output(job: &Rc<Job>, named: &[String]) -> Result<(), Refusal> {
     };
     let id = match begin(job, &wanted).await {
         Ok(Begun::Incomplete(id)) => id,
-        Ok(Begun::Over) => return Ok(()),
+        Ok(Begun::Over(_)) => return Ok(()),
         Err(stop) => return give_up(job, &wanted, None, stop).await,
     };
-    match Sending::new(job, wanted.title(), wanted.kind(), id.clone()).send(files).await {
+    match Sending::new(job, wanted.title(), Goal::Set(wanted.kind(), id.clone())).send(files).await {
         Ok(()) => Ok(()),
         Err(stop) => give_up(job, &wanted, Some(&id), stop).await,
     }
@@ -250,7 +267,7 @@ async fn begin(job: &Job, wanted: &Wanted) -> Result<Begun, Stop> {
     };
     match id {
         Some(id) if status.as_deref() == Some("incomplete") && reason.is_none() => Ok(Begun::Incomplete(id)),
-        _ => Ok(Begun::Over),
+        _ => Ok(Begun::Over(reason)),
     }
 }
 

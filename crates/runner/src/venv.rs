@@ -30,6 +30,8 @@ pub(crate) async fn ready(job: &Job, env: &Environment) -> Result<PathBuf, Failu
     let home = Path::new(&job.spec.cache_dir).join(environments::FOLDER);
     fs::create_dir_all(&home)
         .map_err(|error| failure(format!("cannot make `{}`: {error}", home.display())))?;
+    // The same Python in another image need not find the same libraries.
+    let python = python + job.spec.image.as_deref().unwrap_or_default();
     let venv = home.join(key(&python, &requirements, job.spec.source.as_deref(), &job.folder.usercode()));
     let (lock, complete) = (venv.with_extension(environments::LOCK), venv.join(COMPLETE));
     let mut said = false;

@@ -1,11 +1,12 @@
-//! The same for programs that are not asynchronous. Not to be used on a thread of an async runtime.
+//! The same for programs that are not asynchronous: [`Training`], and jobs by [`run`] and [`fit`]. Not to be used on a thread of an async runtime.
 
 use std::{io, path::Path};
 
-use runyard_wire::model::ModelVersion;
+use runyard_client::Client;
+use runyard_wire::{model::ModelVersion, run::Run};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{Attributes, Environment, Error};
+use crate::{Attributes, Environment, Error, Estimator, Processor};
 
 /// [`crate::Training`], each step of which returns when it is done.
 pub struct Training {
@@ -67,4 +68,38 @@ impl Training {
     ) -> Result<(), Error> {
         self.runtime.block_on(self.training.publish_model_version(path, model, attributes))
     }
+}
+
+/// See [`Processor::run`].
+///
+/// # Errors
+/// As there; or the system gives no more threads.
+pub fn run(
+    job: &mut Processor,
+    client: &Client,
+    inputs: &[(&str, &str)],
+    outputs: &[(&str, Option<&str>)],
+    wait: bool,
+    show_logs: bool,
+) -> Result<Run, Error> {
+    runtime()?.block_on(job.run(client, inputs, outputs, wait, show_logs))
+}
+
+/// See [`Estimator::fit`].
+///
+/// # Errors
+/// As there; or the system gives no more threads.
+pub fn fit(
+    estimator: &mut Estimator,
+    client: &Client,
+    inputs: &[(&str, &str)],
+    wait: bool,
+    show_logs: bool,
+) -> Result<Run, Error> {
+    runtime()?.block_on(estimator.fit(client, inputs, wait, show_logs))
+}
+
+fn runtime() -> Result<Runtime, Error> {
+    let made = Builder::new_current_thread().enable_all().build();
+    made.map_err(|cause| Error::Local { what: "cannot start", cause })
 }

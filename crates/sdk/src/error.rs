@@ -1,10 +1,10 @@
-//! Why a model version was not published or pulled, or a worker does not work. Every text says what was wrong with what, and what to do.
+//! Why a model version was not published or pulled, a worker does not work, or a processing job was not made or failed. Every text says what was wrong with what, and what to do.
 
 use std::{io, path::PathBuf};
 
-use runyard_domain::FieldErrors;
+use runyard_domain::{FieldErrors, run::Status};
 
-/// Why a model version was not published or pulled, or a worker does not work.
+/// Why a model version was not published or pulled, a worker does not work, or a processing job was not made or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The files cannot be packed: missing, unreadable, changed while they were read, ...
@@ -48,6 +48,33 @@ pub enum Error {
     /// The steps of a training came in another order than they may.
     #[error("{0}")]
     Order(String),
+    /// A folder of code, or the data of an input, cannot be packed.
+    #[error(transparent)]
+    Pack(#[from] runyard_archive::pack::Error),
+    /// The data of an input is not there, or cannot be read.
+    #[error("cannot read the input `{}`: {cause}", path.display())]
+    Input {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// What arrived is not what was sent.
+    #[error("what was packed changed on its way to the server: its digest is another one there; try again")]
+    Garbled,
+    /// A processing job that was waited for did not end well.
+    #[error("run {id} ({name}) ended as {status}: {reason}")]
+    Ended {
+        /// Id of the run.
+        id: String,
+        /// Its name.
+        name: String,
+        /// Its status.
+        status: Status,
+        /// How its job ended, for a person.
+        reason: String,
+    },
     /// A worker has nothing to work on, or cannot work on it.
     #[error("{0}")]
     Worker(String),

@@ -4,6 +4,7 @@ mod activity;
 mod arkindex;
 mod artifact;
 mod blueprint;
+mod channel;
 mod checkpoint;
 mod corpus;
 mod dataset;
@@ -11,6 +12,7 @@ mod element;
 mod event;
 mod file;
 mod image;
+mod instance_type;
 mod job;
 mod log;
 mod metric;
@@ -20,6 +22,7 @@ mod object;
 mod project;
 mod result;
 mod run;
+mod secret;
 mod source;
 mod stream;
 mod system;
@@ -60,7 +63,10 @@ pub(crate) fn soon() -> OpenApiRouter<App> {
         .routes(routes!(run::stop))
         .routes(routes!(run::restart))
         .routes(routes!(event::list))
+        .routes(routes!(secret::list))
+        .routes(routes!(secret::put, secret::delete))
         .routes(routes!(job::list))
+        .routes(routes!(channel::lineage))
         .routes(routes!(log::read))
         .routes(routes!(log::search))
         .routes(routes!(stream::follow))
@@ -82,6 +88,8 @@ pub(crate) fn soon() -> OpenApiRouter<App> {
         .routes(routes!(job::heartbeat))
         .routes(routes!(job::append))
         .routes(routes!(job::end))
+        .routes(routes!(channel::inputs))
+        .routes(routes!(channel::input_files))
         .routes(routes!(worker_run::list))
         .routes(routes!(worker_run::get, worker_run::delete))
         .routes(routes!(activity::list))
@@ -113,6 +121,7 @@ pub(crate) fn soon() -> OpenApiRouter<App> {
         .routes(routes!(object::info))
         .routes(routes!(system::info))
         .routes(routes!(system::resources))
+        .routes(routes!(instance_type::list))
 }
 
 /// Routes whose bodies may take long, or what they ask of the object store; below `/api/v2`.
@@ -134,6 +143,8 @@ pub(crate) fn long() -> OpenApiRouter<App> {
         .routes(routes!(artifact::get, artifact::delete))
         .routes(routes!(artifact::files, artifact::announce))
         .routes(routes!(artifact::complete))
+        .routes(routes!(channel::announce))
+        .routes(routes!(channel::complete))
         .routes(routes!(artifact::abandon))
         .routes(routes!(worker_run::create))
         .routes(routes!(worker_run::select))

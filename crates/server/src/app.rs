@@ -11,7 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::{
-    dialects::{arkindex, chariot},
+    dialects::{
+        arkindex, chariot,
+        pai::{self, sign::Nonces},
+    },
     error::Problem,
     limits,
     metrics::Metrics,
@@ -26,6 +29,9 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) chariot: chariot::Settings,
     pub(crate) arkindex: arkindex::Settings,
+    pub(crate) pai: pai::Settings,
+    /// Of signed requests that were served.
+    pub(crate) nonces: Arc<Nonces>,
 }
 
 impl App {
@@ -36,6 +42,8 @@ impl App {
             metrics: Arc::new(Metrics::new()),
             chariot: chariot::Settings::default(),
             arkindex: arkindex::Settings::default(),
+            pai: pai::Settings::default(),
+            nonces: Arc::default(),
         }
     }
 
@@ -47,6 +55,11 @@ impl App {
     /// The same, speaking to Arkindex's workers as the operator said.
     pub(crate) fn with_arkindex(self, arkindex: arkindex::Settings) -> Self {
         Self { arkindex, ..self }
+    }
+
+    /// The same, serving PAI's clients as the operator said.
+    pub(crate) fn with_pai(self, pai: pai::Settings) -> Self {
+        Self { pai, ..self }
     }
 
     /// Runs an engine command to its end, also when the client goes away while it runs.

@@ -3,6 +3,8 @@
 
 pub mod arkindex;
 pub mod chariot;
+pub(crate) mod oss;
+pub mod pai;
 
 use axum::Router;
 
@@ -13,7 +15,7 @@ use crate::{
 
 /// Everything that dialects answer.
 pub(crate) fn router(app: &App) -> Router<App> {
-    chariot::router(app).merge(arkindex::router(app))
+    chariot::router(app).merge(arkindex::router(app)).merge(oss::addresses())
 }
 
 /// How what is refused at this path is written.

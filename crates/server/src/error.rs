@@ -112,7 +112,8 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Writes the body of a refusal, with the request's id: its content type and text.
+/// Writes the body of a refusal, with the request's id: its content type and text. One in a response's extensions goes
+/// before the one of the path, for dialects whose requests are not told by their path.
 pub(crate) type Form = fn(Problem, &str) -> (&'static str, String);
 
 /// The form of our own API.

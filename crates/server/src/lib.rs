@@ -19,8 +19,8 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
-pub use dialects::{arkindex, chariot};
-pub use runyard_engine::{backup, garbage::gc::Keep};
+pub use dialects::{arkindex, chariot, pai};
+pub use runyard_engine::{Containers, Schema, backup, container_runner, garbage::gc::Keep};
 pub use runyard_objects::Credentials;
 pub use serve::{Error, Options, serve};
 

@@ -18,6 +18,8 @@ pub(crate) const FILES: usize = 8 << 20;
 pub(crate) const SELECTION: usize = 4 << 20;
 /// Largest commit of activities.
 pub(crate) const COMMIT: usize = 16 << 20;
+/// Largest body of XML: a thousand keys of a bucket.
+pub(crate) const XML: usize = 8 << 20;
 /// Largest chunk of a job's stream.
 pub(crate) const CHUNK: usize = (1 << 20) + (64 << 10);
 /// Largest packed source.

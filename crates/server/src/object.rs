@@ -66,7 +66,7 @@ async fn receive(app: &App, put: &SignedPut, body: &mut BodyDataStream) -> Resul
 }
 
 /// Reads what is left of a refused body for a moment, for clients that read the answer only when all is sent.
-async fn discard(headers: &HeaderMap, mut body: BodyDataStream) {
+pub(crate) async fn discard(headers: &HeaderMap, mut body: BodyDataStream) {
     // Such a client has not sent anything yet, and waits for the answer.
     if headers.contains_key(header::EXPECT) {
         return;
@@ -85,7 +85,7 @@ async fn discard(headers: &HeaderMap, mut body: BodyDataStream) {
 
 /// Which bytes a client wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
+pub(crate) enum Asked {
     Whole,
     /// From an offset up to another, that one included.
     From(u64, Option<u64>),
@@ -93,7 +93,7 @@ enum Asked {
 }
 
 /// What `Range` says. What it cannot say well, and several ranges at once, count for nothing, as HTTP has it.
-fn asked(headers: &HeaderMap) -> Asked {
+pub(crate) fn asked(headers: &HeaderMap) -> Asked {
     // We give no validator, so there is none that could match.
     if headers.contains_key(header::IF_RANGE) {
         return Asked::Whole;

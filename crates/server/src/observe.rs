@@ -14,17 +14,23 @@ use crate::{app::App, dialects, error, limits};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The id of a request, for answers that have it in their body.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) String);
+
 /// Wraps every route and fallback.
-pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(request.headers());
     let method = request.method().clone();
-    let form = dialects::form(request.uri().path());
+    let by_path = dialects::form(request.uri().path());
     let what = format!("{method} {}", request.uri().path());
     // The path itself may be anything: only routes are counted.
     let route = request.extensions().get::<MatchedPath>().map_or("", |route| route.as_str()).to_owned();
     let span = tracing::info_span!("request", id, what);
-    let response = next.run(request).instrument(span).await;
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let mut response = next.run(request).instrument(span).await;
+    let form = response.extensions_mut().remove::<error::Form>().unwrap_or(by_path);
     let mut response = error::render(response, &id, &what, form).await;
     let took = started.elapsed();
     app.metrics.answered(known(&method), &route, response.status(), took);

@@ -107,6 +107,7 @@ pub(crate) fn plain_wildcards(mut document: utoipa::openapi::OpenApi) -> utoipa:
     tags(
         (name = "projects", description = "Own everything below them."),
         (name = "tokens", description = "Random, stored hashed, scoped, revocable."),
+        (name = "secrets", description = "Values that runs get by name: kept encrypted, never shown."),
         (name = "blueprints", description = "Named, versioned templates for runs."),
         (name = "sources", description = "Packed folders of code, stored once per content."),
         (name = "runs", description = "Work that someone asked for: submit, follow, stop, restart."),

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::App,
     data::Folder,
-    dialects::{arkindex, chariot},
+    dialects::{arkindex, chariot, pai},
     limits, router,
 };
 
@@ -42,12 +42,18 @@ pub struct Options {
     pub max_log_bytes: i64,
     /// How long is kept what jobs leave on this machine.
     pub keep: engine::garbage::gc::Keep,
+    /// Instance types besides those that every server has.
+    pub instance_types: Vec<runyard_domain::instance_type::InstanceType>,
+    /// How containers are run; `None`: they are not.
+    pub containers: Option<engine::Containers>,
     /// Put SQLite on a network filesystem all the same.
     pub allow_network_filesystem: bool,
     /// How Chariot's clients are spoken to.
     pub chariot: chariot::Settings,
     /// How Arkindex's workers are spoken to.
     pub arkindex: arkindex::Settings,
+    /// How PAI's clients are served.
+    pub pai: pai::Settings,
 }
 
 /// Why a server cannot serve.
@@ -123,6 +129,8 @@ pub async fn serve(
         memory_bytes: options.memory_bytes,
         max_log_bytes: options.max_log_bytes,
         keep: options.keep,
+        instance_types: options.instance_types,
+        containers: options.containers,
         allow_network_filesystem: options.allow_network_filesystem,
         url: Arc::new(OnceLock::from(url.clone())),
     })
@@ -135,7 +143,8 @@ pub async fn serve(
     let controller = tokio::spawn(drive(engine.clone(), stop_controller.clone()));
     let app = App::new(engine.clone(), shutdown.clone())
         .with_chariot(options.chariot)
-        .with_arkindex(options.arkindex);
+        .with_arkindex(options.arkindex)
+        .with_pai(options.pai);
     let router = router::router(app);
     // Without this, small answers wait for the client's acknowledgement of the ones before.
     let listener = listener.tap_io(|socket| {

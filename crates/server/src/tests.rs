@@ -4,11 +4,15 @@ mod arkindex;
 mod bad_input;
 mod checkpoint;
 mod element;
+mod instances;
 mod logs;
 mod model;
 mod object;
 mod openapi;
+mod oss;
+mod pai;
 mod runs;
+mod secret;
 mod series;
 mod serve;
 mod stream;
@@ -56,6 +60,8 @@ impl Server {
             cpu_milli: None,
             memory_bytes: None,
             max_log_bytes: engine::log::MIN_MAX_BYTES,
+            instance_types: runyard_domain::instance_type::built_in(),
+            containers: None,
             keep: runyard_engine::garbage::gc::Keep::default(),
             allow_network_filesystem: false,
             url: std::sync::Arc::new("http://runyard.test".to_owned().into()),

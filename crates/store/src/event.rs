@@ -44,7 +44,9 @@ pub fn restart(tx: &mut Tx, run: RunId, epoch: i64) -> Result<Option<i64>, Error
         return Ok(Some(0));
     }
     let row = tx.query_opt(
+        // A warning has the status that it found.
         "SELECT sequence FROM events WHERE run_id = $1 AND status = 'run_restart_requested'
+            AND details NOT LIKE '{\"warning\":%'
           ORDER BY sequence LIMIT 1 OFFSET $2",
         params![run, epoch - 2],
     )?;
@@ -59,4 +61,36 @@ fn from_row(row: &Row) -> Result<Event, Error> {
         status: crate::run::status(row, 3)?,
         details: row.json(4)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use runyard_domain::run::Status;
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::both;
+
+    both! {
+        async fn a_warning_in_a_restart_is_no_restart(db) {
+            let run = RunId::new(Millis(1), [1; 10]);
+            let entry = |status, details: serde_json::Value| Entry {
+                status,
+                details: details.as_object().cloned().unwrap_or_else(Map::new),
+            };
+            let entries = [
+                entry(Status::RunCreated, json!({"by": "ann"})),
+                entry(Status::RunRestartRequested, json!({"by": "ann"})),
+                entry(Status::RunRestartRequested, json!({"warning": "no spot here"})),
+                entry(Status::RunRestartRequested, json!({"by": "ann"})),
+            ];
+            let found = db.write(move |tx| {
+                for (index, entry) in entries.iter().enumerate() {
+                    append(tx, run, index as i64 + 1, entry, Millis(1))?;
+                }
+                Ok::<_, Error>([restart(tx, run, 2)?, restart(tx, run, 3)?, restart(tx, run, 4)?])
+            });
+            assert_eq!(found.await.unwrap(), [Some(2), Some(4), None]);
+        }
+    }
 }

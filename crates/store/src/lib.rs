@@ -6,12 +6,14 @@ pub mod activity;
 pub mod arkindex_export;
 pub mod blueprint;
 pub mod cache_file;
+pub mod channel;
 pub mod corpus;
 pub mod dataset;
 pub mod db;
 pub mod dump;
 pub mod element;
 pub mod event;
+pub mod experiment;
 pub mod file_set;
 pub mod idempotency;
 pub mod image;
@@ -20,10 +22,12 @@ pub mod log;
 pub mod metric;
 pub mod model;
 pub mod object;
+pub mod oss;
 pub mod project;
 #[cfg(test)]
 mod races;
 pub mod run;
+pub mod secret;
 pub mod source;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

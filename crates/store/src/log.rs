@@ -157,7 +157,7 @@ fn ends_line(tx: &mut Tx, job: JobId, offset: i64) -> Result<bool, Error> {
 }
 
 /// How many lines end in a job's output, those that were dropped included.
-fn ended_lines(tx: &mut Tx, job: JobId) -> Result<i64, Error> {
+pub fn ended_lines(tx: &mut Tx, job: JobId) -> Result<i64, Error> {
     let row = tx.query_opt(
         "SELECT lines_before + lines FROM log_chunks WHERE job_id = $1
           ORDER BY lines_before DESC, start_offset DESC LIMIT 1",

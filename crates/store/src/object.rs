@@ -64,6 +64,18 @@ pub fn datasets<E: From<Error>>(
     )
 }
 
+/// Hands key and size of every piece of the objects of buckets to `each`.
+pub fn pieces<E: From<Error>>(
+    tx: &mut Tx,
+    mut each: impl FnMut(String, i64) -> Result<(), E>,
+) -> Result<(), E> {
+    tx.query_each(
+        "SELECT p.object_key, p.size FROM oss_objects o JOIN oss_pieces p ON p.object_id = o.id WHERE o.current = 1",
+        &[],
+        |row| pair(&row, &mut each),
+    )
+}
+
 /// Whether this key is where a version of a model has its bytes, or belongs to the version `id` while it is not available.
 pub fn is_archive(tx: &mut Tx, key: &str, id: ModelVersionId) -> Result<bool, Error> {
     let sql = "SELECT 1 FROM model_versions WHERE id = $2 AND (object_key = $1 OR state = 'created')";

@@ -64,9 +64,10 @@ pub fn update(
     tx.query_opt(&sql, params![id, name, description])?.map(|row| from_row(&row)).transpose()
 }
 
-/// Deletes a project with its tokens and blueprints; whether there was one. With runs it is a foreign key violation.
+/// Deletes a project with its tokens, secrets and blueprints; whether there was one. With runs it is a foreign key violation.
 pub fn delete(tx: &mut Tx, id: ProjectId) -> Result<bool, Error> {
     tx.execute("DELETE FROM tokens WHERE project_id = $1", params![id])?;
+    tx.execute("DELETE FROM secrets WHERE project_id = $1", params![id])?;
     tx.execute("DELETE FROM blueprints WHERE project_id = $1", params![id])?;
     Ok(tx.execute("DELETE FROM projects WHERE id = $1", params![id])? > 0)
 }

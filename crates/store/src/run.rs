@@ -203,6 +203,16 @@ pub fn lock(tx: &mut Tx, id: RunId) -> Result<Option<Run>, Error> {
         .transpose()
 }
 
+/// Runs of a project with exactly this name, the newest first.
+pub fn named(tx: &mut Tx, project: ProjectId, name: &str, limit: i64) -> Result<Vec<Run>, Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM runs WHERE id IN (
+            SELECT r.id FROM runs r WHERE r.project_id = $1 AND r.name = $2 ORDER BY r.id DESC LIMIT $3)
+          ORDER BY id DESC"
+    );
+    tx.query(&sql, params![project, name, limit])?.iter().map(from_row).collect()
+}
+
 /// Runs that match, in order.
 pub fn list(tx: &mut Tx, filter: &Filter) -> Result<Vec<Run>, Error> {
     let (sql, values) = list_query(tx.dialect(), filter);
@@ -214,6 +224,13 @@ pub(crate) fn list_query(dialect: Dialect, filter: &Filter) -> (String, Vec<Valu
     let (ids, values) = list::ids(dialect, filter);
     let direction = filter.sort.direction();
     (format!("SELECT {COLUMNS} FROM runs WHERE id IN ({ids}) ORDER BY id {direction}"), values)
+}
+
+/// How many runs match, on all pages.
+pub fn count(tx: &mut Tx, filter: &Filter) -> Result<i64, Error> {
+    let filter = Filter { limit: i64::MAX, offset: 0, ..filter.clone() };
+    let (ids, values) = list::ids(tx.dialect(), &filter);
+    tx.query_one(&format!("SELECT count(*) FROM ({ids}) matching"), &values)?.get(0)
 }
 
 /// Writes what a transition changed: life, exit, sequence; and who drives the run from here.

@@ -10,7 +10,8 @@ use crate::{
 /// What nothing refers to.
 const UNUSED: &str = "NOT EXISTS (SELECT 1 FROM runs r WHERE r.source = sources.digest)
             AND NOT EXISTS (SELECT 1 FROM blueprints b WHERE b.source = sources.digest AND b.deleted_at IS NULL)
-            AND NOT EXISTS (SELECT 1 FROM model_versions v WHERE v.source = sources.digest)";
+            AND NOT EXISTS (SELECT 1 FROM model_versions v WHERE v.source = sources.digest)
+            AND NOT EXISTS (SELECT 1 FROM run_links l WHERE l.target_id = sources.digest)";
 
 /// Notes a source; the same again changes nothing.
 pub fn insert(tx: &mut Tx, digest: &str, size: i64, now: Millis) -> Result<(), Error> {
@@ -35,7 +36,7 @@ pub fn unused(tx: &mut Tx, before: Millis) -> Result<Vec<(String, i64)>, Error> 
     tx.query(&sql, params![before.0])?.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
 
-/// Forgets sources that no run, blueprint or model version refers to and that are older than `before`; answers their digests.
+/// Forgets sources that no run, input of a run, blueprint or model version refers to and that are older than `before`; answers their digests.
 pub fn forget_unused(tx: &mut Tx, digest: Option<&str>, before: Millis) -> Result<Vec<String>, Error> {
     let sql = format!(
         "DELETE FROM sources WHERE ($1 = '' OR digest = $1) AND created_at < $2 AND {UNUSED} RETURNING digest"

@@ -262,6 +262,7 @@ pub fn token(n: u8, scope: Scope) -> Token {
         created_at: Millis(n.into()),
         expires_at: None,
         revoked_at: None,
+        access_key: None,
     }
 }
 

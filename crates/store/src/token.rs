@@ -1,4 +1,4 @@
-//! Tokens, without their secrets: only a hash of each is stored.
+//! Tokens, without their secrets: only a hash of each is stored, and of those with an access key the secret encrypted.
 
 use runyard_domain::{Millis, ProjectId, RunId, TokenId, token::Scope};
 
@@ -24,9 +24,21 @@ pub struct Token {
     pub expires_at: Option<Millis>,
     /// When it was revoked.
     pub revoked_at: Option<Millis>,
+    /// For clients that sign their requests.
+    pub access_key: Option<AccessKey>,
 }
 
-const COLUMNS: &str = "id, name, scope, project_id, run_id, hash, created_at, expires_at, revoked_at";
+/// What makes a token one of a client that signs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessKey {
+    /// What the client says it is.
+    pub id: String,
+    /// The token's secret, encrypted by the caller of this crate.
+    pub sealed: Vec<u8>,
+}
+
+const COLUMNS: &str = "id, name, scope, project_id, run_id, hash, created_at, expires_at, revoked_at, access_key_id, \
+                       sealed_secret";
 
 /// Writes a new token. A hash or an id that is there already is a unique violation.
 pub fn insert(tx: &mut Tx, token: &Token) -> Result<(), Error> {
@@ -36,8 +48,9 @@ pub fn insert(tx: &mut Tx, token: &Token) -> Result<(), Error> {
         Scope::Run(project, run) => (Some(project), Some(run)),
     };
     tx.execute(
-        "INSERT INTO tokens (id, name, scope, project_id, run_id, hash, created_at, expires_at, revoked_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO tokens (id, name, scope, project_id, run_id, hash, created_at, expires_at, revoked_at,
+                             access_key_id, sealed_secret)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         params![
             token.id,
             &token.name,
@@ -48,6 +61,8 @@ pub fn insert(tx: &mut Tx, token: &Token) -> Result<(), Error> {
             token.created_at,
             token.expires_at,
             token.revoked_at,
+            token.access_key.as_ref().map(|key| key.id.as_str()),
+            token.access_key.as_ref().map(|key| key.sealed.as_slice()),
         ],
     )?;
     Ok(())
@@ -63,6 +78,12 @@ pub fn get(tx: &mut Tx, id: TokenId) -> Result<Option<Token>, Error> {
 pub fn by_hash(tx: &mut Tx, hash: &str) -> Result<Option<Token>, Error> {
     let sql = format!("SELECT {COLUMNS} FROM tokens WHERE hash = $1");
     tx.query_opt(&sql, params![hash])?.map(|row| from_row(&row)).transpose()
+}
+
+/// The token with this access key, also when it is expired or revoked.
+pub fn by_access_key(tx: &mut Tx, id: &str) -> Result<Option<Token>, Error> {
+    let sql = format!("SELECT {COLUMNS} FROM tokens WHERE access_key_id = $1");
+    tx.query_opt(&sql, params![id])?.map(|row| from_row(&row)).transpose()
 }
 
 /// Tokens that are not revoked, oldest first: of one project, or all; those of jobs only when asked for.
@@ -111,6 +132,10 @@ fn from_row(row: &Row) -> Result<Token, Error> {
         created_at: row.get(6)?,
         expires_at: row.get(7)?,
         revoked_at: row.get(8)?,
+        access_key: row
+            .get::<Option<String>>(9)?
+            .map(|id| Ok::<_, Error>(AccessKey { id, sealed: row.get(10)? }))
+            .transpose()?,
     })
 }
 
@@ -171,6 +196,18 @@ mod tests {
             four_tokens(&db).await;
             let mut twin = testing::token(9, Scope::Admin);
             twin.hash = testing::token(1, Scope::Admin).hash;
+            let error = db.write(move |tx| insert(tx, &twin)).await.unwrap_err();
+            assert!(error.is_unique_violation(), "{error}");
+        }
+
+        async fn a_token_is_found_by_its_access_key_and_no_other_has_it(db) {
+            let key = AccessKey { id: "RYD1".into(), sealed: vec![0, 1, 255] };
+            let token = Token { access_key: Some(key), ..testing::token(1, Scope::Admin) };
+            let twin = Token { access_key: token.access_key.clone(), ..testing::token(2, Scope::Admin) };
+            let written = token.clone();
+            db.write(move |tx| insert(tx, &written)).await.unwrap();
+            assert_eq!(db.read(|tx| by_access_key(tx, "RYD1")).await.unwrap(), Some(token));
+            assert_eq!(db.read(|tx| by_access_key(tx, "ryd1")).await.unwrap(), None);
             let error = db.write(move |tx| insert(tx, &twin)).await.unwrap_err();
             assert!(error.is_unique_violation(), "{error}");
         }

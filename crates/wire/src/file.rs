@@ -36,6 +36,10 @@ pub struct NewFile {
     /// answer says whether it is `done`: the server has copied it. If not, announce it again without this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<LocalFile>,
+    /// Its permissions: nine bits, such as 493 (octal 755). They are kept, and given to who downloads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 511)]
+    pub mode: Option<i64>,
 }
 
 /// Where a job has a file, and what tells it from any other.
@@ -161,6 +165,9 @@ pub struct File {
     pub size: i64,
     /// Hex SHA-256 of the bytes; empty while the sender has not said it.
     pub sha256: String,
+    /// Its permissions, if its sender said them: nine bits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<i64>,
     /// Where to read it for the next hour, ranges included; absent while the upload is incomplete. One that begins with
     /// `/` is a path of the server that was asked. No token belongs to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,12 @@
 use std::collections::BTreeMap;
 
 use runyard_domain::{
-    checkpoint::Retention, job::RetryOn, resources::Resources, run::Status, worker_run::WorkerSpec,
+    checkpoint::Retention,
+    job::RetryOn,
+    metric::definition::Definition,
+    resources::Resources,
+    run::{Status, recorded::Recorded},
+    worker_run::WorkerSpec,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -94,9 +99,12 @@ pub struct Run {
 pub struct RunSpec {
     /// The program and its arguments; empty: the blueprint's.
     pub command: Vec<String>,
-    /// Container image, for executors that run containers.
+    /// Container image. The run goes to the executor `container`, unless it names another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// Name of the secret with the account at the image's registry: its value is `user:password`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registry_secret: Option<String>,
     /// Hex SHA-256 of an uploaded source (`POST /api/v2/sources`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
@@ -118,10 +126,37 @@ pub struct RunSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<RetentionSchema>)]
     pub checkpoints: Option<Retention>,
+    /// Secrets that the program gets as variables: the name of the variable, and that of the secret.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
+    /// Metrics that the runner reads from the output: each line is searched for each expression, whose one group holds
+    /// the number; the n-th that is found has the step n.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<MetricDefinitionSchema>, required = false)]
+    pub metric_definitions: Vec<Definition>,
+    /// What was asked for and cannot be honoured here, by word: it is kept, and an event of the run warns of it.
+    #[serde(skip_serializing_if = "Recorded::is_empty")]
+    #[schema(value_type = Object, required = false)]
+    pub recorded: Recorded,
+    /// How many processes of the program start together, or none of them; absent: one. Resources are those of each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 64)]
+    pub instances: Option<i64>,
+    /// Name of an instance type (`GET /api/v2/instance-types`): the resources that the run does not name are those of the type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_type: Option<String>,
     /// Of a run of the kind `worker`: what it works through.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<WorkerSpecSchema>)]
     pub worker: Option<WorkerSpec>,
+    /// Where each input channel comes from, by its name: `s3://`, `oss://`, `run://RUN/output/NAME`, `model://NAME@TAG`,
+    /// `checkpoint://RUN@STEP`, `dataset://NAME` or `upload://SHA256`. Brought to `input/data/<channel>/`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, String>,
+    /// Where what is below `output/<channel>/` goes after the program: `s3://BUCKET/PREFIX/` or `oss://BUCKET/PREFIX/`; null:
+    /// it is kept here, as the artifact `output/<channel>`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, Option<String>>,
 }
 
 /// Submits a run: a blueprint and a config, or a command.
@@ -149,7 +184,7 @@ pub struct NewRun {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub config: Option<Map<String, Value>>,
-    /// Absent: the blueprint's, or one core.
+    /// Of each instance. Absent: those of the instance type, the blueprint's, or one core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<ResourcesSchema>)]
     pub resources: Option<Resources>,
@@ -255,12 +290,15 @@ pub struct Deleted {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResourcesSchema {
-    /// CPU cores: `2`, `500m`.
+    /// CPU cores: `2`, `500m`. Absent in a request: those of the instance type, or one core (of a restart: as before).
+    #[schema(required = false, min_length = 1)]
     cpu: String,
     /// Memory: `2Gi`; absent: no limit.
     memory: Option<String>,
     /// Scratch disk: `20Gi`.
     ephemeral_storage: Option<String>,
+    /// Shared memory (`/dev/shm`) of a container: `8Gi`; absent: half of its memory.
+    shared_memory: Option<String>,
     /// Whole GPUs of one type.
     gpu: Option<GpuSchema>,
 }
@@ -276,4 +314,19 @@ pub struct GpuSchema {
     count: i64,
     /// A type that `system/resources` lists, or `any`.
     r#type: String,
+}
+
+/// How a [`Definition`] looks in the OpenAPI document.
+#[derive(ToSchema)]
+#[schema(as = MetricDefinition)]
+#[expect(dead_code, reason = "only its schema is used")]
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricDefinitionSchema {
+    /// The tag under which it is kept.
+    name: String,
+    /// Searched in each line of the output; its one group holds the number.
+    regex: String,
+    /// For people.
+    description: Option<String>,
 }

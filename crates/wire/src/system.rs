@@ -6,8 +6,11 @@ use utoipa::ToSchema;
 /// What an executor has and what is free.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct SystemResources {
-    /// The executor: `local`, ...
+    /// The executor: `local`, `container`, ... Those of one machine share what it has.
     pub executor: String,
+    /// Why it cannot be used now, and what to do about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unavailable: Option<String>,
     /// Thousandths of a core: all.
     pub cpu_milli_total: i64,
     /// Thousandths of a core: not promised to a job.

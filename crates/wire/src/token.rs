@@ -23,6 +23,9 @@ pub struct Token {
     /// When it stops working, if ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
+    /// Id of its access key, of a token for clients that sign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_key_id: Option<String>,
 }
 
 /// Creates a token.
@@ -42,6 +45,10 @@ pub struct NewToken {
     /// Seconds from now until it stops working; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_s: Option<i64>,
+    /// Whether it gets an access key, for clients that sign their requests (PAI's, OSS's). The server keeps its secret then,
+    /// encrypted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub access_key: bool,
 }
 
 /// A token that was just created: the only time its secret is shown.
@@ -49,6 +56,6 @@ pub struct NewToken {
 pub struct CreatedToken {
     /// The token.
     pub token: Token,
-    /// What goes behind `Authorization: Bearer `.
+    /// What goes behind `Authorization: Bearer `, and what a client with its access key signs with.
     pub secret: String,
 }

@@ -75,6 +75,9 @@ pub(crate) struct Logs {
     /// For --grep, capital and small letters are the same
     #[arg(long, short, requires = "grep")]
     pub(crate) ignore_case: bool,
+    /// Only what this instance printed, from 0
+    #[arg(long, value_name = "RANK", value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) instance: Option<i64>,
     /// Output of this attempt, from 1 [default: the newest]
     #[arg(long, value_name = "EPOCH", value_parser = clap::value_parser!(i64).range(1..))]
     pub(crate) job: Option<i64>,

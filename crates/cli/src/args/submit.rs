@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use runyard_domain::{job::RetryOn, resources::Gpu};
+use runyard_domain::{instance::MAX, job::RetryOn, resources::Gpu};
 
 use super::{checkpoint::Keep, value};
 use crate::time;
@@ -39,11 +39,20 @@ pub(crate) struct Submit {
     #[arg(long, value_name = "TYPE")]
     pub(crate) task_type: Option<String>,
     #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
     pub(crate) code: Code,
     #[command(flatten)]
     pub(crate) config: Config,
     #[command(flatten)]
     pub(crate) resources: Resources,
+    /// How many processes of the program start together, each with the resources; they find each other by MASTER_ADDR,
+    /// MASTER_PORT, WORLD_SIZE and RANK
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=MAX))]
+    pub(crate) instances: Option<i64>,
+    /// Resources under a name, see `runyard instance-types`; other options go before it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) instance_type: Option<String>,
     /// Time limit of the program: 30s, 10m, 1h30m
     #[arg(long, value_name = "DURATION", value_parser = time::parse_seconds)]
     pub(crate) max_run_time: Option<i64>,
@@ -55,6 +64,9 @@ pub(crate) struct Submit {
     pub(crate) retry_on: Option<Vec<RetryOn>>,
     #[command(flatten)]
     pub(crate) keep: Keep,
+    /// Secret for the program, as a variable; may be repeated. See `runyard secret`
+    #[arg(long = "secret", value_name = "VARIABLE=NAME", value_parser = value::pair)]
+    pub(crate) secrets: Vec<(String, String)>,
     /// Label; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = value::pair)]
     pub(crate) labels: Vec<(String, String)>,
@@ -67,6 +79,20 @@ pub(crate) struct Submit {
     /// The program and its arguments; absent: the blueprint's
     #[arg(last = true, value_name = "PROGRAM")]
     pub(crate) command: Vec<String>,
+}
+
+/// What runs the program.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Place {
+    /// Container image: the program runs in it, if the server has a container engine
+    #[arg(long)]
+    pub(crate) image: Option<String>,
+    /// Secret with `user:password` for the image's registry
+    #[arg(long, value_name = "NAME", requires = "image")]
+    pub(crate) registry_secret: Option<String>,
+    /// Which executor: local, container [default: container with an image, else the server's own]
+    #[arg(long, value_name = "WORD")]
+    pub(crate) executor: Option<String>,
 }
 
 /// The program's code and surroundings.
@@ -109,6 +135,9 @@ pub(crate) struct Resources {
     /// Scratch disk: 20Gi
     #[arg(long, value_name = "Q", value_parser = value::quantity)]
     pub(crate) storage: Option<String>,
+    /// Shared memory of the container: 8Gi [default: half of its memory]
+    #[arg(long, value_name = "Q", value_parser = value::quantity)]
+    pub(crate) shared_memory: Option<String>,
     /// GPUs: 1, or A100:2
     #[arg(long, value_name = "[TYPE:]N", value_parser = value::gpu_of)]
     pub(crate) gpu: Option<Gpu>,

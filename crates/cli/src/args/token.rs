@@ -20,10 +20,17 @@ pub(crate) enum Token {
     /// Create a token and print its secret, this one time
     Create {
         /// For people; becomes the user of what is done with it
-        name: String,
-        /// Its reach
-        #[arg(long, value_enum)]
-        scope: Scope,
+        #[arg(required_unless_present = "named")]
+        name: Option<String>,
+        /// The same
+        #[arg(long = "name", id = "named", value_name = "NAME", conflicts_with = "name")]
+        named: Option<String>,
+        /// Its reach [with --access-key: project]
+        #[arg(long, value_enum, required_unless_present = "access_key")]
+        scope: Option<Scope>,
+        /// Also print an access key id, for clients that sign their requests (PAI, OSS); of --project, or of the project `default`
+        #[arg(long)]
+        access_key: bool,
         /// The run of --scope run
         #[arg(long, value_name = "RUN")]
         run: Option<String>,

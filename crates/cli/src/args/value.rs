@@ -1,7 +1,14 @@
 //! Values of options that are more than a text.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::{
+    ffi::OsStr,
+    net::{SocketAddr, ToSocketAddrs},
+};
 
+use clap::{
+    ValueEnum,
+    builder::{PossibleValue, TypedValueParser},
+};
 use runyard_domain::{
     checkpoint::{KeepBest, Mode},
     job::RetryOn,
@@ -10,6 +17,28 @@ use runyard_domain::{
     resources::Gpu,
     run::Status,
 };
+
+use crate::output::Format;
+
+/// A word of `--container-engine`.
+pub(super) fn engine(text: &str) -> Result<String, String> {
+    let known = matches!(text, "auto" | "off")
+        || ["unix:///", "tcp://", "http://"].iter().any(|way| text.starts_with(way));
+    match known {
+        true => Ok(text.to_owned()),
+        false => {
+            Err("is `auto`, `off`, or an address on this machine: unix:///PATH or tcp://HOST:PORT".to_owned())
+        }
+    }
+}
+
+/// `UID:GID`.
+pub(super) fn user(text: &str) -> Result<String, String> {
+    let numbers = text
+        .split_once(':')
+        .filter(|(user, group)| user.parse::<u32>().is_ok() && group.parse::<u32>().is_ok());
+    numbers.map(|_| text.to_owned()).ok_or_else(|| "is two numbers, UID:GID, such as 1000:1000".to_owned())
+}
 
 /// A Kubernetes quantity, kept as it was written.
 pub(super) fn quantity(text: &str) -> Result<String, String> {
@@ -46,7 +75,7 @@ pub(super) fn age_ms(text: &str) -> Result<i64, String> {
 }
 
 /// `2`, or `TYPE:2`.
-pub(super) fn gpu_of(text: &str) -> Result<Gpu, String> {
+pub(crate) fn gpu_of(text: &str) -> Result<Gpu, String> {
     let (kind, count) = text.rsplit_once(':').unwrap_or(("any", text));
     let wrong = || format!("`{text}` is no number of GPUs: write COUNT, or TYPE:COUNT such as A100:2");
     let count: i64 = count.trim().parse().map_err(|_| wrong())?;
@@ -63,6 +92,46 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(format!("`{text}` is no KEY=VALUE")),
+    }
+}
+
+/// What follows `--output`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// How answers are shown.
+    Format(Format),
+    /// An output of a processing job: its name, and where it goes.
+    Channel(String, Option<String>),
+}
+
+/// Reads what follows `--output`: one of the formats, else a channel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answers;
+
+impl TypedValueParser for Answers {
+    type Value = Answer;
+
+    fn parse_ref(
+        &self,
+        _: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Answer, clap::Error> {
+        let text = value.to_str().ok_or_else(|| clap::Error::new(clap::error::ErrorKind::InvalidUtf8))?;
+        if let Ok(format) = Format::from_str(text, false) {
+            return Ok(Answer::Format(format));
+        }
+        Ok(match text.split_once('=') {
+            Some((name, to)) => {
+                Answer::Channel(name.to_owned(), Some(to.to_owned()).filter(|to| !to.is_empty()))
+            }
+            None => Answer::Channel(text.to_owned(), None),
+        })
+    }
+
+    /// What is shown in the help and completed by shells.
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(Format::value_variants().iter().filter_map(ValueEnum::to_possible_value)))
     }
 }
 
@@ -120,6 +189,20 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_engine_and_a_user_of_containers_are_read_or_refused_with_what_they_look_like() {
+        for text in ["auto", "off", "unix:///run/podman/podman.sock", "tcp://127.0.0.1:2375"] {
+            assert_eq!(engine(text).as_deref(), Ok(text));
+        }
+        for text in ["docker", "ssh://host", "/var/run/docker.sock", ""] {
+            assert!(engine(text).unwrap_err().contains("unix:///PATH"), "{text}");
+        }
+        assert_eq!(user("1000:100").as_deref(), Ok("1000:100"));
+        for text in ["1000", "me:me", ":", "-1:0"] {
+            assert!(user(text).unwrap_err().contains("UID:GID"), "{text}");
+        }
+    }
 
     #[test]
     fn gpus_are_counted_by_type() {

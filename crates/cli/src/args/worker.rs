@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use runyard_domain::{job::RetryOn, worker_run::WorkerType};
 
 use super::{
-    submit::{Code, Resources},
+    submit::{Code, Place, Resources},
     value,
 };
 use crate::time;
@@ -148,6 +148,11 @@ pub(crate) struct Run {
     pub(crate) config_set: Vec<String>,
     #[command(flatten)]
     pub(crate) resources: Resources,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Secret for the program, as a variable; may be repeated. See `runyard secret`
+    #[arg(long = "secret", value_name = "VARIABLE=NAME", value_parser = value::pair)]
+    pub(crate) secrets: Vec<(String, String)>,
     /// Time limit of the program: 30s, 10m, 1h30m
     #[arg(long, value_name = "DURATION", value_parser = time::parse_seconds)]
     pub(crate) max_run_time: Option<i64>,

@@ -100,7 +100,7 @@ pub(super) async fn restore(global: &Global, args: Restore) -> Result<ExitCode, 
     };
     let found = engine::restore(wanted).await.map_err(Failure::new)?;
     say_missing(&found);
-    let out = Output::new(global.output);
+    let out = Output::new(global.format());
     if out.format == Format::Table {
         output::note(format!(
             "restored {} rows and {} objects into {}",

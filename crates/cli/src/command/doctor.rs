@@ -1,5 +1,6 @@
 //! `runyard doctor`: looks for what is wrong with this machine and its server. It changes nothing.
 
+mod containers;
 mod machine;
 mod server;
 
@@ -52,11 +53,12 @@ impl Check {
 }
 
 pub(super) async fn run(global: &Global) -> Result<ExitCode, Failure> {
-    let out = Output::new(global.output);
+    let out = Output::new(global.format());
     let data = place::data(global.data.as_deref())?;
     let mut checks = machine::folder(&data);
     checks.extend(server::look(global, &data).await);
     checks.extend(machine::python());
+    checks.push(containers::runner());
     checks.push(machine::gpus());
     checks.extend(machine::limits());
     tell(out, &checks)?;

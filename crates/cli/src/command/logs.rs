@@ -1,6 +1,7 @@
 //! `runyard logs`: the program's output, as it was written; followed, or searched.
 
 use runyard_client::run::{Following, From, LogQuery, Update, Want};
+use runyard_domain::instance::Lines;
 use runyard_wire::log::LogMatch;
 
 use crate::{
@@ -10,6 +11,8 @@ use crate::{
     failure::Failure,
     output::{self, Format},
 };
+
+mod instance;
 
 /// Bytes asked for at once.
 const PART: i64 = 1 << 20;
@@ -22,16 +25,20 @@ pub(super) async fn run(context: &Context, args: Logs) -> Result<u8, Failure> {
             regex: args.regex,
             ignore_case: args.ignore_case,
             epoch: args.job,
+            instance: args.instance,
             ..LogQuery::default()
         };
         grep(context, &id, search).await?;
+    } else if let Some(instance) = args.instance {
+        let follows = args.follow;
+        instance::print(context, &id, instance, args.job, args.tail, follows).await?;
     } else if args.follow {
         let from = match (args.tail, args.job) {
             (Some(lines), epoch) => From::Tail { epoch, lines },
             (None, Some(epoch)) => From::Epoch(epoch),
             (None, None) => From::Beginning,
         };
-        follow(context, &id, args.job, from).await?;
+        follow(context, &id, args.job, from, None).await?;
     } else {
         print(context, &id, args.job, args.tail).await?;
     }
@@ -85,7 +92,14 @@ fn shown(one: &LogMatch) -> String {
     format!("{}:{}{}", one.line, one.text, if one.cut { " ..." } else { "" })
 }
 
-async fn follow(context: &Context, id: &str, epoch: Option<i64>, from: From) -> Result<(), Failure> {
+/// Follows the output; of several instances only these `lines`.
+async fn follow(
+    context: &Context,
+    id: &str,
+    epoch: Option<i64>,
+    from: From,
+    mut lines: Option<Lines>,
+) -> Result<(), Failure> {
     let mut following = context.client.follow_run(id, Want { logs: true, metrics: false, from });
     let mut seen = None;
     let mut lost = false;
@@ -95,8 +109,12 @@ async fn follow(context: &Context, id: &str, epoch: Option<i64>, from: From) -> 
             Update::Log(part) => {
                 if seen.replace(part.epoch).is_some_and(|before| before != part.epoch) {
                     output::note(format!("--- attempt {}", part.epoch));
+                    lines.iter_mut().for_each(Lines::begin_line);
                 }
-                output::text(&part.text)?;
+                for piece in part.text.split_inclusive('\n') {
+                    let all = piece.as_bytes();
+                    output::bytes(lines.as_mut().map_or(all, |lines| lines.pass(all)))?;
+                }
             }
             Update::Lost(error) => {
                 if !std::mem::replace(&mut lost, true) {

@@ -1,7 +1,12 @@
 //! `runyard runner`: the process inside every job.
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
-pub(super) fn run(folder: &Path) -> ExitCode {
-    runyard_runner::run(folder)
+use runyard_runner::Inside;
+
+use crate::args::server::Runner;
+
+pub(super) fn run(args: Runner) -> ExitCode {
+    let Runner { folder, ml, cache, server_file, server_url } = args;
+    runyard_runner::run(&folder, &Inside { ml, cache, server_file, server_url })
 }

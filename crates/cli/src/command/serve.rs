@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use runyard_server::{Credentials, Keep, Options, arkindex, chariot};
+use runyard_server::{Containers, Credentials, Keep, Options, arkindex, chariot, pai};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -10,10 +10,11 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     args::{
         Global,
-        server::{ChariotEpoch, LogFormat, Serve},
+        server::{ChariotEpoch, LogFormat, PaiExecutor, Serve},
     },
+    containers,
     failure::Failure,
-    output, place,
+    instance_types, output, place,
 };
 
 /// More threads than this do not make the server faster: the database has one writer.
@@ -33,7 +34,15 @@ pub(super) fn run(global: &Global, serve: Serve) -> Result<ExitCode, Failure> {
         cpu_milli: serve.cpu,
         memory_bytes: serve.memory,
         max_log_bytes: serve.max_log_bytes,
+        instance_types: serve.instance_types.as_deref().map_or(Ok(Vec::new()), instance_types::read)?,
         keep: Keep { jobs_ms: serve.keep_jobs, environments_ms: serve.keep_environments },
+        containers: containers::engines(&serve.container_engine).map(|engines| Containers {
+            engines,
+            runner: serve.container_runner,
+            network: serve.container_network,
+            user: serve.container_user,
+            url: serve.container_url,
+        }),
         allow_network_filesystem: serve.allow_network_filesystem,
         chariot: chariot::Settings {
             epoch: match serve.chariot_epoch {
@@ -44,6 +53,13 @@ pub(super) fn run(global: &Global, serve: Serve) -> Result<ExitCode, Failure> {
             creates_answer_201: serve.chariot_create_status == "201",
         },
         arkindex: arkindex::Settings { lease_ms: serve.arkindex_lease },
+        pai: pai::Settings {
+            executor: match serve.pai_executor {
+                PaiExecutor::Auto => pai::Executor::Auto,
+                PaiExecutor::Container => pai::Executor::Container,
+                PaiExecutor::Local => pai::Executor::Local,
+            },
+        },
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()

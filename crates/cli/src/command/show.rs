@@ -2,7 +2,8 @@
 
 use runyard_client::model::Filter;
 use runyard_domain::run::Status;
-use runyard_wire::{job::Job, metric::Metric, model::ModelVersion, run::Run};
+use runyard_wire::{channel::Lineage, job::Job, metric::Metric, model::ModelVersion, run::Run};
+use serde::Serialize;
 
 use super::model;
 use crate::{
@@ -14,6 +15,8 @@ use crate::{
     show, source, time,
 };
 
+mod lineage;
+
 /// More metrics than this are left to `runyard metrics`.
 const METRICS: usize = 20;
 /// More model versions than this are left to `runyard model ls`.
@@ -22,6 +25,7 @@ const VERSIONS: i64 = 20;
 pub(super) async fn run(context: &Context, args: One) -> Result<u8, Failure> {
     let id = address::run(context, &args.run, args.newest).await?;
     let run = context.client.run(&id).await?;
+    let lineage = context.client.lineage(&id).await?;
     let people = context.out.format == crate::output::Format::Table;
     let (jobs, metrics, versions) = if people {
         let metrics = newest_metrics(context, &id).await?;
@@ -29,8 +33,20 @@ pub(super) async fn run(context: &Context, args: One) -> Result<u8, Failure> {
     } else {
         (Vec::new(), Vec::new(), Vec::new())
     };
-    context.out.one(&run, &id, || tell(context, &run, &jobs, &metrics, &versions))?;
+    let shown = Shown { run: &run, lineage: &lineage };
+    context.out.one(&shown, &id, || {
+        tell(context, &run, &jobs, &metrics, &versions)?;
+        lineage::tell(context, &lineage)
+    })?;
     Ok(0)
+}
+
+/// A run with its lineage, as JSON.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    run: &'a Run,
+    lineage: &'a Lineage,
 }
 
 /// The model versions that the run has made, newest first.
@@ -106,6 +122,12 @@ fn facts(run: &Run) -> Vec<Vec<Cell>> {
         fact("resources", show::resources(resources).into());
     }
     if let Some(spec) = &run.spec {
+        if let Some(name) = &spec.instance_type {
+            fact("instance type", name.as_str().into());
+        }
+        if let Some(instances) = spec.instances.filter(|instances| *instances > 1) {
+            fact("instances", format!("{instances}, each with the resources").into());
+        }
         if !spec.command.is_empty() {
             fact("command", show::command(&spec.command).into());
         }

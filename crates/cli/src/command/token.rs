@@ -13,13 +13,17 @@ use crate::{
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     match args {
-        Args::Create { name, scope, run, expires } => create(context, name, scope, run, expires).await?,
+        Args::Create { name, named, scope, access_key, run, expires } => {
+            let name = name.or(named).unwrap_or_default();
+            let new = NewToken { name, access_key, expires_in_s: expires, ..NewToken::default() };
+            create(context, new, scope, run).await?;
+        }
         Args::Ls => {
             let tokens = context.client.tokens().await?;
             context.out.list(
                 &tokens,
                 |token| token.id.clone(),
-                &["ID", "NAME", "SCOPE", "OF", "CREATED", "EXPIRES"],
+                &["ID", "NAME", "SCOPE", "OF", "CREATED", "EXPIRES", "ACCESS KEY"],
                 row,
                 "no tokens; make one with `runyard token create NAME --scope admin`",
             )?;
@@ -31,16 +35,16 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 
 async fn create(
     context: &Context,
-    name: String,
-    scope: Scope,
+    mut new: NewToken,
+    scope: Option<Scope>,
     run: Option<String>,
-    expires_in_s: Option<i64>,
 ) -> Result<(), Failure> {
-    let mut new = NewToken { name, expires_in_s, ..NewToken::default() };
-    match scope {
+    match scope.unwrap_or(Scope::Project) {
         Scope::Admin => "admin",
         Scope::Project => {
-            new.project_id = Some(context.project.clone().ok_or_else(|| {
+            // Clients that sign know no projects of ours: where nobody says one, theirs is the one that is always there.
+            let project = context.project.clone().or_else(|| scope.is_none().then(|| "default".to_owned()));
+            new.project_id = Some(project.ok_or_else(|| {
                 Failure::usage("a token of the scope project needs a project").hint("name one with --project")
             })?);
             "project"
@@ -55,15 +59,22 @@ async fn create(
     }
     .clone_into(&mut new.scope);
     let created = context.client.create_token(&new).await?;
-    match context.out.format {
-        Format::Json => output::json(&created),
-        Format::Quiet => output::line(&created.secret),
-        Format::Table => {
+    match (context.out.format, &created.token.access_key_id) {
+        (Format::Json, _) => output::json(&created),
+        (Format::Quiet, None) => output::line(&created.secret),
+        (Format::Quiet, Some(id)) => output::line(format!("{id} {}", created.secret)),
+        (Format::Table, None) => {
             output::line(&created.secret)?;
             output::note("keep it: it is not shown again. Use it as RUNYARD_TOKEN");
             Ok(())
         }
-        Format::Csv => Err(output::no_csv()),
+        (Format::Table, Some(id)) => {
+            output::line(format!("access key id      {id}"))?;
+            output::line(format!("access key secret  {}", created.secret))?;
+            output::note("keep the secret: it is not shown again. It is a token too, for RUNYARD_TOKEN");
+            Ok(())
+        }
+        (Format::Csv, _) => Err(output::no_csv()),
     }
 }
 
@@ -108,6 +119,7 @@ fn row(token: &Token) -> Vec<Cell> {
         token.run_id.as_deref().or(token.project_id.as_deref()).unwrap_or_default().into(),
         time::moment(token.created_at).into(),
         token.expires_at.map_or_else(|| "never".to_owned(), time::moment).into(),
+        token.access_key_id.as_deref().unwrap_or_default().into(),
     ]
 }
 
@@ -124,6 +136,7 @@ mod tests {
             run_id: None,
             created_at: 0,
             expires_at: None,
+            access_key_id: None,
         }
     }
 

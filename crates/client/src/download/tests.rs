@@ -10,6 +10,7 @@ const SHA256: &str = "936a185caaa266bb9cbe981e9e05cb78cd732b0b3280eb944412bb6f8f
 /// `helloworld`, to be read at a path of the server that was asked.
 fn wanted(path: &str) -> File {
     File {
+        mode: None,
         path: path.into(),
         size: 10,
         sha256: SHA256.into(),
@@ -117,6 +118,43 @@ async fn a_server_cannot_name_a_file_outside_of_the_folder() {
     let (url, _) = scripted_server::start(vec![scripted_server::json("200 OK", &listed)]).await;
     let error = Client::new(&url, "t").fetch_files(Kind::Checkpoint, "c", folder.path(), &|_| ()).await;
     assert!(error.unwrap_err().to_string().contains("`../x`"));
+}
+
+#[tokio::test]
+async fn an_input_keeps_modes_and_folders_and_asks_for_new_addresses() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = |signature: &str| {
+        let url = format!("/objects/x?signature={signature}");
+        let file = |path: &str, size: i64, mode: Option<i64>| File {
+            path: path.into(),
+            size,
+            // Of what others put into a bucket, nobody may have said it.
+            sha256: String::new(),
+            mode,
+            url: Some(url.clone()),
+        };
+        let all = [file("", 0, None), file("sub/", 0, None), file("tool", 10, Some(0o750))];
+        let body = serde_json::json!({ "data": all }).to_string();
+        scripted_server::json("200 OK", &body)
+    };
+    let (url, asked) = scripted_server::start(vec![
+        files("old"),
+        answer("403 Forbidden", 7, "expired"),
+        files("new"),
+        answer("200 OK", 10, "helloworld"),
+        scripted_server::json("200 OK", r#"{"data":[]}"#),
+    ])
+    .await;
+    let brought = Client::new(&url, "t").fetch_input("j", "train", folder.path()).await.unwrap();
+    assert_eq!(brought, 10);
+    assert_eq!(std::fs::read(folder.path().join("tool")).unwrap(), b"helloworld");
+    let mode = std::fs::metadata(folder.path().join("tool")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o750);
+    assert!(folder.path().join("sub").is_dir());
+    let asked = asked.await.unwrap();
+    assert!(asked[0].starts_with("get /api/v2/jobs/j/inputs/train/files?limit=1000 "), "{}", asked[0]);
+    assert!(asked[3].starts_with("get /objects/x?signature=new "), "{}", asked[3]);
+    assert!(asked[4].contains("path_after=tool&limit=1000"), "{}", asked[4]);
 }
 
 #[tokio::test]

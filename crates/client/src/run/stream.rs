@@ -36,6 +36,13 @@ pub enum From {
     Beginning,
     /// With the output of this attempt.
     Epoch(i64),
+    /// With the byte at this offset of the output of this attempt.
+    Offset {
+        /// Which attempt.
+        epoch: i64,
+        /// Which byte.
+        offset: i64,
+    },
     /// With the last so many lines of the output of this attempt, or of the newest one.
     Tail {
         /// Which attempt.
@@ -166,6 +173,9 @@ impl Following {
         // Whoever has seen an event goes on from there.
         match self.want.from {
             From::Epoch(epoch) if self.cursor.is_none() => query = query.one("epoch", Some(epoch)),
+            From::Offset { epoch, offset } if self.cursor.is_none() => {
+                query = query.one("epoch", Some(epoch)).one("log_offset", Some(offset));
+            }
             From::Tail { epoch, lines } if self.cursor.is_none() => {
                 query = query.one("epoch", epoch).one("log_tail", Some(lines));
             }

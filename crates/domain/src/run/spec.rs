@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Life;
+use super::{Life, recorded::Recorded};
 use crate::{
     checkpoint::Retention,
     id::{BlueprintId, JobId, ProjectId, RunId},
     job::{Exit, RetryOn, StreamLengths},
+    metric::definition::Definition,
     progress::Operation,
     resources::Resources,
     time::Millis,
@@ -60,6 +61,9 @@ pub struct Spec {
     /// Container image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// Name of the secret with the account at the image's registry: its value is `user:password`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registry_secret: Option<String>,
     /// Hex SHA-256 of an uploaded source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
@@ -79,9 +83,37 @@ pub struct Spec {
     /// Which checkpoints are kept; `None`: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoints: Option<Retention>,
+    /// Secrets that its jobs get as variables: the name of the variable, and that of the secret.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
+    /// Metrics that the runner reads from the output.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metric_definitions: Vec<Definition>,
+    /// What was asked for and cannot be honoured here.
+    #[serde(skip_serializing_if = "Recorded::is_empty")]
+    pub recorded: Recorded,
+    /// How many processes of the program start together; `None`: one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instances: Option<i64>,
+    /// The instance type that its resources were filled from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_type: Option<String>,
     /// Of a run of the kind `worker`: what it works through.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker: Option<WorkerSpec>,
+    /// Where each input channel comes from ([`crate::channel::Uri`]).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, String>,
+    /// Where each output channel goes to; `None`: Runyard keeps it, as the artifact `output/<channel>`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, Option<String>>,
+}
+
+impl Spec {
+    /// How many instances each of its jobs has, 1 or more.
+    pub fn instances(&self) -> i64 {
+        self.instances.unwrap_or(1).max(1)
+    }
 }
 
 /// A run.

@@ -20,6 +20,8 @@ async fn server(data: &Path) -> Engine {
         cpu_milli: None,
         memory_bytes: None,
         max_log_bytes: 1 << 30,
+        instance_types: Vec::new(),
+        containers: None,
         keep: garbage::gc::Keep::default(),
         allow_network_filesystem: true,
         url: Arc::new(OnceLock::from("http://127.0.0.1:1".to_owned())),
@@ -104,7 +106,7 @@ async fn a_restore_touches_nothing_that_is_there_and_leaves_nothing_half() {
     let mut changed = whole.clone();
     let at = changed.windows(3).position(|three| three == b"one").unwrap();
     changed[at] = b'O';
-    for (bytes, why) in [(&whole[..whole.len() / 2], "it ends "), (&changed, "is not what was written")] {
+    for (bytes, why) in [(&whole[..whole.len() / 2], "it ends"), (&changed, "is not what was written")] {
         fs::write(&damaged, bytes).unwrap();
         let error = restore(wanted(&damaged, &other)).await.unwrap_err().to_string();
         assert!(error.contains(why) && error.contains("nothing was restored"), "{error}");
@@ -177,4 +179,37 @@ async fn only_an_admin_gets_a_backup() {
     let error = write(&engine, &actor).await.map(drop).unwrap_err();
     assert!(matches!(error, Error::Forbidden(_)), "{error}");
     engine.db.close().await;
+}
+
+#[tokio::test]
+async fn objects_of_buckets_are_in_it_and_what_is_on_its_way_is_not() {
+    use crate::oss::{
+        multipart::{Upload, begin, complete, put_part},
+        put::NewObject,
+        read::{find, read},
+    };
+    let home = tempfile::tempdir().unwrap();
+    let (data, file, other) = (home.path().join("a"), home.path().join("file"), home.path().join("b"));
+    let engine = server(&data).await;
+    let bytes = |text: &'static str| stream::iter([Ok::<_, io::Error>(Bytes::from_static(text.as_bytes()))]);
+    for key in ["whole", "under way"] {
+        let new = NewObject { bucket: "data".into(), key: key.into(), ..NewObject::default() };
+        let upload = begin(&engine, &admin(), new).await.unwrap();
+        let upload = Upload { bucket: "data".into(), key: key.into(), id: upload.id.to_string() };
+        for (number, text) in [(1, "one "), (2, "two")] {
+            put_part(&engine, &admin(), &upload, number, None, bytes(text)).await.unwrap();
+        }
+        if key == "whole" {
+            complete(&engine, &admin(), &upload, None, false).await.unwrap();
+        }
+    }
+    backed_up(&engine, &file).await;
+    engine.db.close().await;
+    assert_eq!(inspect(&file).unwrap().tail.objects, 2);
+    restore(wanted(&file, &other)).await.unwrap();
+    let restored = server_as_it_is(&other).await;
+    let (_, object) = find(&restored, &admin(), "data", "whole").await.unwrap();
+    let found: Vec<Bytes> = read(&restored, &object, 0..u64::MAX).await.unwrap().try_collect().await.unwrap();
+    assert_eq!(found.concat(), b"one two");
+    restored.db.close().await;
 }

@@ -187,7 +187,8 @@ async fn make(engine: &Engine, taken: &Whole, task: &str) -> Result<Archive> {
     let (from, to) = (content, packed.clone());
     let done = blocking(move || {
         let file = std::fs::File::create(&to).map_err(|error| on_disk(&to, &error))?;
-        let options = PackOptions { max_bytes: MAX_BYTES, max_entries: MAX_ENTRIES };
+        let options =
+            PackOptions { max_bytes: MAX_BYTES, max_entries: MAX_ENTRIES, ..PackOptions::default() };
         pack(&from, std::io::BufWriter::new(file), &options)
             .map_err(|error| Error::Internal(error.to_string()))
     })

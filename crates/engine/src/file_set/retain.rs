@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use runyard_domain::{
-    Millis,
+    FileSetId, Millis,
     checkpoint::{Candidate, Retention},
 };
 use runyard_store::{self as store, Tx, file_set::FileSet, metric::Query};
@@ -15,17 +15,41 @@ use crate::Result;
 pub(super) fn apply(tx: &mut Tx, run: &Run, now: Millis) -> Result<bool> {
     let Some(retention) = &run.spec.checkpoints else { return Ok(false) };
     let complete = store::file_set::complete_checkpoints(tx, run.id)?;
-    let values = values(tx, run, retention, &complete)?;
+    let candidates = candidates(tx, run, retention, &complete)?;
+    let mut surplus: Vec<FileSet> =
+        retention.surplus(&candidates).into_iter().map(|place| complete[place].clone()).collect();
+    // What another run is about to read goes with the next checkpoint after that one has ended.
+    let ids: Vec<FileSetId> = surplus.iter().map(|set| set.id).collect();
+    let wanted = store::channel::wanted(tx, &ids)?;
+    surplus.retain(|set| !wanted.contains(&set.id));
+    let freed = !surplus.is_empty();
+    for set in surplus {
+        bury(tx, set, now)?;
+    }
+    Ok(freed)
+}
+
+/// The best complete checkpoint of a run, by its own rule; `None`: it has no such rule, or no value to go by.
+pub(crate) fn best(tx: &mut Tx, run: &Run) -> Result<Option<FileSet>> {
+    let Some(retention) = &run.spec.checkpoints else { return Ok(None) };
+    let complete = store::file_set::complete_checkpoints(tx, run.id)?;
+    let candidates = candidates(tx, run, retention, &complete)?;
+    Ok(retention.best(&candidates).map(|place| complete[place].clone()))
+}
+
+/// Complete checkpoints as retention sees them, by their places.
+fn candidates(
+    tx: &mut Tx,
+    run: &Run,
+    retention: &Retention,
+    complete: &[FileSet],
+) -> Result<Vec<Candidate<usize>>> {
+    let values = values(tx, run, retention, complete)?;
     let candidate = |(place, set): (usize, &FileSet)| {
         let global_step = set.global_step.unwrap_or_default();
         Candidate { id: place, global_step, value: values.get(&global_step).copied() }
     };
-    let candidates: Vec<Candidate<usize>> = complete.iter().enumerate().map(candidate).collect();
-    let surplus = retention.surplus(&candidates);
-    for &place in &surplus {
-        bury(tx, complete[place].clone(), now)?;
-    }
-    Ok(!surplus.is_empty())
+    Ok(complete.iter().enumerate().map(candidate).collect())
 }
 
 /// What the metric that tells the best is at the steps of the checkpoints.

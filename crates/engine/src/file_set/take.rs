@@ -72,9 +72,10 @@ pub async fn take(
         let Some(there) = found.filter(|there| there.metadata().is_ok_and(|found| file.is(&found))) else {
             return Ok(None);
         };
+        let mode = there.metadata().ok().map(|found| i64::from(found.mode() & 0o777));
         let put = objects.put_file(&key(set, &file.path), there).await?;
         let LocalFile { path, size, .. } = file;
-        let row = |sha256| File { path, size, sha256, md5: None, parts: Vec::new(), upload: None };
+        let row = |sha256| File { path, size, sha256, md5: None, parts: Vec::new(), upload: None, mode };
         Ok::<_, Error>(put.map(|put| row(put.sha256)))
     });
     let taken: Vec<Option<File>> = stream::iter(each).buffered(TAKEN_AT_ONCE).try_collect().await?;

@@ -192,6 +192,7 @@ fn new(file: (&str, &[u8], &str)) -> NewFile {
         md5: None,
         sha256: file.2.to_uppercase(),
         parts: Vec::new(),
+        mode: None,
     }
 }
 
@@ -279,7 +280,7 @@ fn large() -> NewFile {
         NewPart { size, sha256, ..NewPart::default() }
     };
     let parts = parts(size).zip(digests).map(part).collect();
-    NewFile { path: "model/weights.bin".into(), size, md5: None, sha256: "b".repeat(64), parts }
+    NewFile { path: "model/weights.bin".into(), size, md5: None, sha256: "b".repeat(64), parts, mode: None }
 }
 
 async fn send_part(yard: &Yard, set: &FileSet, upload: &str, number: usize) -> String {

@@ -1,7 +1,7 @@
 //! Announces files of a set and says where to send them. Files go straight to where objects are: what is signed here
 //! binds size and digest, so nothing else than what was announced can arrive.
 
-mod check;
+pub(crate) mod check;
 
 pub(crate) use check::{is_etag, is_hex};
 use std::collections::{HashMap, HashSet};
@@ -33,6 +33,8 @@ pub struct NewFile {
     pub sha256: String,
     /// Of a file above [`runyard_domain::checkpoint::WHOLE_BYTES`]: its parts.
     pub parts: Vec<NewPart>,
+    /// Its permissions, for who keeps them: nine bits.
+    pub mode: Option<i64>,
 }
 
 /// A part of a file to send.

@@ -8,7 +8,7 @@ use runyard_executors::Leftover;
 use runyard_store as store;
 
 use super::{Freed, UNUSED_SOURCE_MS, collect_all, orphan};
-use crate::{Actor, Engine, Error, Result, file_set, model, project, source};
+use crate::{Actor, Engine, Error, Result, file_set, model, oss, project, source};
 
 /// An object is an orphan only when it is older, in milliseconds: who writes one notes it before or soon after.
 const ORPHAN_MS: i64 = 24 * 3600 * 1000;
@@ -96,7 +96,8 @@ async fn deleted(engine: &Engine, dry_run: bool) -> Result<Freed> {
     if !dry_run {
         let give_up = move |tx: &mut store::Tx<'_>| {
             file_set::desert(tx, now)?;
-            model::expire(tx, now)
+            model::expire(tx, now)?;
+            oss::desert(tx, now)
         };
         engine.db.write(give_up).await?;
         return collect_all(engine).await;

@@ -6,7 +6,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use runyard_domain::{FileSetId, Millis, ModelVersionId, RunId, checkpoint::Status};
+use runyard_domain::{BucketObjectId, FileSetId, Millis, ModelVersionId, RunId, checkpoint::Status};
 use runyard_objects::Listed;
 use runyard_store::{self as store, Tx};
 
@@ -18,7 +18,7 @@ const AT_ONCE: usize = 1000;
 /// `(key, bytes)` of objects that were stored before `before` and that no row knows.
 pub(super) async fn find(engine: &Engine, before: Millis) -> Result<Vec<(String, i64)>> {
     let mut found = Vec::new();
-    for prefix in ["sources", "runs", "models"] {
+    for prefix in ["sources", "runs", "models", "oss"] {
         let mut listed = engine.objects.list(prefix).await?;
         listed.retain(|object| stored_at(object) < before);
         for part in listed.chunks(AT_ONCE) {
@@ -56,6 +56,10 @@ fn unknown(tx: &mut Tx, objects: &[(String, i64)]) -> Result<Vec<(String, i64)>>
             },
             ["models", _, id, _, ..] => match id.parse::<ModelVersionId>() {
                 Ok(id) => store::object::is_archive(tx, key, id)?,
+                Err(_) => true,
+            },
+            ["oss", _, id, _] => match id.parse::<BucketObjectId>() {
+                Ok(id) => store::oss::piece::is_one(tx, id, key)?,
                 Err(_) => true,
             },
             _ => true,

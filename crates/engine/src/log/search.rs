@@ -2,11 +2,11 @@
 //! printed, and a search goes on where the one before ended.
 
 use regex::bytes::{Regex, RegexBuilder};
-use runyard_domain::{JobId, RunId};
+use runyard_domain::{JobId, RunId, instance::Lines};
 use runyard_store as store;
 
-use super::{Which, find};
-use crate::{Actor, Engine, Error, Result};
+use super::{Which, find, instance};
+use crate::{Actor, Engine, Error, Result, run::visible};
 
 /// Bytes that are read at once.
 const PART: i64 = 1 << 20;
@@ -36,6 +36,8 @@ pub struct Search {
     pub offset: i64,
     /// How many lines at most.
     pub limit: usize,
+    /// Only the lines of this instance, as it printed them.
+    pub instance: Option<i64>,
 }
 
 /// A line that matches.
@@ -79,17 +81,20 @@ pub async fn search(
 ) -> Result<Option<Found>> {
     let mut scanner = Scanner::new(compile(&search)?, search.limit);
     let finding = actor.clone();
-    let wanted = search.offset;
+    let (wanted, wanted_instance) = (search.offset, search.instance);
     let begun = engine
         .db
         .read(move |tx| {
+            let asked = visible(&finding, run, store::run::get(tx, run)?)?;
+            let instance = instance::filter(&asked, wanted_instance)?;
             let Some(job) = find(tx, &finding, run, which)? else { return Ok(None) };
             let offset = wanted.clamp(0, job.lengths.logs);
             let line = store::log::line_of(tx, job.id, offset)?;
-            Ok::<_, Error>(Some((job, offset, line)))
+            Ok::<_, Error>(Some((job, offset, line, instance)))
         })
         .await?;
-    let Some((job, offset, line)) = begun else { return Ok(None) };
+    let Some((job, offset, line, instance)) = begun else { return Ok(None) };
+    scanner.lines = instance.map(Lines::of);
     let (id, total) = (job.id, job.lengths.logs);
     (scanner.line, scanner.start) = (line, offset);
     let mut at = offset;
@@ -161,11 +166,14 @@ struct Scanner {
     held: Vec<u8>,
     /// Whether the line is known to match: the pieces that follow are not looked at.
     matched: bool,
+    /// Whose lines alone are looked at.
+    lines: Option<Lines>,
 }
 
 impl Scanner {
     fn new(pattern: Regex, limit: usize) -> Self {
-        Self { pattern, limit, matches: Vec::new(), line: 1, start: 0, held: Vec::new(), matched: false }
+        let (matches, held) = (Vec::new(), Vec::new());
+        Self { pattern, limit, matches, line: 1, start: 0, held, matched: false, lines: None }
     }
 
     fn is_full(&self) -> bool {
@@ -203,6 +211,7 @@ impl Scanner {
         self.start += length as i64;
         self.line += 1;
         self.matched = false;
+        self.lines.iter_mut().for_each(Lines::begin_line);
     }
 
     /// What follows was dropped up to `offset`, which is in line `line`.
@@ -210,6 +219,7 @@ impl Scanner {
         self.end();
         if !self.is_full() {
             (self.start, self.line, self.matched) = (offset, line, false);
+            self.lines.iter_mut().for_each(Lines::begin_line);
         }
     }
 
@@ -226,6 +236,16 @@ impl Scanner {
         if self.matched {
             return;
         }
+        let line = match &mut self.lines {
+            None => line,
+            Some(lines) => {
+                let own = lines.pass(line);
+                if !lines.is_inside_own() {
+                    return;
+                }
+                own
+            }
+        };
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let Some(found) = self.pattern.find(line) else { return };
         self.matched = true;
@@ -242,7 +262,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str, regex: bool, ignore_case: bool) -> Search {
-        Search { text: text.to_owned(), regex, ignore_case, offset: 0, limit: 100 }
+        Search { text: text.to_owned(), regex, ignore_case, offset: 0, limit: 100, instance: None }
     }
 
     fn scan(search: &Search, text: &[u8], part: usize) -> Vec<(i64, i64, String)> {
@@ -297,6 +317,19 @@ mod tests {
         assert_eq!(found.len(), 2, "{found:?}");
         assert_eq!((found[0].1, found[1].0, found[1].1), (1, (1 << 20) + 1, 2));
         assert!(found[0].2.len() <= SHOWN && found[0].2.contains("needle"));
+    }
+
+    #[test]
+    fn only_the_lines_of_one_instance_are_looked_at_and_shown_as_it_printed_them() {
+        let text = b"[0] error a\n[1] error b\n[runyard] error\n[1] fine\n[1] ^error c\n";
+        for part in 1..=text.len() {
+            let mut scanner = Scanner::new(compile(&of("^\\^?error", true, false)).unwrap(), 9);
+            scanner.lines = Some(Lines::of(1));
+            text.chunks(part).for_each(|part| scanner.feed(part));
+            scanner.end();
+            let found: Vec<_> = scanner.matches.iter().map(|one| (one.line, one.text.as_str())).collect();
+            assert_eq!(found, [(2, "error b"), (5, "^error c")], "{part}");
+        }
     }
 
     #[test]

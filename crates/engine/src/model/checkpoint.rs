@@ -2,13 +2,12 @@
 //! outside of it. It is verified like every other version.
 
 mod choose;
-mod pack;
 
-use runyard_archive::Limits;
+use futures::FutureExt;
 use runyard_domain::{
     FieldErrors, FileSetId, ModelId, ModelVersionId, blueprint as rules,
     checkpoint::{Kind, Status},
-    model::{self as names, MAX_ENTRIES},
+    model as names,
 };
 use runyard_store::{self as store, Tx};
 use serde_json::{Map, Value};
@@ -16,17 +15,15 @@ use serde_json::{Map, Value};
 use super::{
     Model, ModelVersion, State,
     begin::{Fresh, NewVersion},
-    changing::{discard, fresh_key, unfinished},
-    finish::{self, Finished},
+    changing::fresh_key,
     origin::Origin,
-    parts::lost,
-    project_named, read, tag,
+    pack::Open,
+    packed, project_named, tag,
     verify::join,
 };
 use crate::{
     Actor, Engine, Error, Result,
     file_set::{self, FileSet},
-    garbage,
 };
 
 /// The file at the root of a checkpoint that says what of it becomes a model.
@@ -75,8 +72,15 @@ pub async fn create(
         return Ok(version);
     }
     let (actor, pending) = (actor.clone(), version.id);
-    let made =
-        join(engine, pending, |engine| async move { make(&engine, &actor, &set, chosen, pending).await });
+    let made = join(engine, pending, |engine| async move {
+        let what = format!("checkpoint {}", set.id);
+        let (objects, prefix) = (engine.objects.clone(), set.key_prefix.clone());
+        let open: Open = Box::new(move |file| {
+            let (objects, key) = (objects.clone(), format!("{prefix}{}", file.path));
+            async move { Ok(objects.get_stream(&key).await?.1) }.boxed()
+        });
+        packed::make(&engine, &actor, &what, chosen.files, open, pending).await
+    });
     Ok(made.await?.version)
 }
 
@@ -153,69 +157,4 @@ fn model(
         return Ok(model);
     }
     store::model::by_name(tx, project_id, &new.name)?.ok_or_else(|| Error::not_found("model", &new.name))
-}
-
-/// Packs, reads what was packed, and makes the version available.
-async fn make(
-    engine: &Engine,
-    actor: &Actor,
-    set: &FileSet,
-    chosen: choose::Chosen,
-    id: ModelVersionId,
-) -> Result<Finished> {
-    let key = note_key(engine, actor, id).await?;
-    let max_bytes = chosen.files.iter().map(|file| file.size).sum();
-    let packed = pack::pack(engine, &set.key_prefix, chosen.files, &key).await?;
-    let limits = Limits { max_entries: MAX_ENTRIES.cast_unsigned(), max_bytes, ..Limits::default() };
-    let archive = read::archive(engine, &key, limits).await?;
-    let archive = archive
-        .ok()
-        .filter(|archive| {
-            archive.archive_sha256 == packed.archive_sha256 && archive.summary == packed.summary
-        })
-        .ok_or_else(|| {
-            Error::Busy(format!(
-                "the archive of checkpoint {} was damaged on its way: ask again, and it is packed anew",
-                set.id
-            ))
-        })?;
-    let (now, actor, files) = (engine.now(), actor.clone(), finish::rows(&archive));
-    let finished = engine
-        .db
-        .write(move |tx| {
-            let version = unfinished(tx, &actor, id)?;
-            if version.object_key != key {
-                return Err(lost(id));
-            }
-            let twin = store::model::version::by_tree(tx, version.model_id, &archive.summary.tree_digest)?;
-            let other = twin.filter(|twin| twin.tag.is_some() && twin.tag != version.tag);
-            if let Some(twin) = other {
-                // Nobody asked for that tag: it would be said to be what it is not.
-                discard(tx, &version, now)?;
-                store::model::version::delete(tx, id)?;
-                return Ok(Err(Error::SameContent { existing: twin.id }));
-            }
-            Ok(Ok(finish::publish(tx, version, &archive, &files, now)?))
-        })
-        .await?;
-    if !matches!(&finished, Ok(fresh) if !fresh.existing) {
-        garbage::collect_later(engine);
-    }
-    finished
-}
-
-/// A new place for the archive; what an earlier attempt left at the old one goes.
-async fn note_key(engine: &Engine, actor: &Actor, id: ModelVersionId) -> Result<String> {
-    let (now, actor, name) = (engine.now(), actor.clone(), fresh_key(engine));
-    engine
-        .db
-        .write(move |tx| {
-            let mut version = unfinished(tx, &actor, id)?;
-            store::source::discard_object(tx, &version.object_key, now)?;
-            version.object_key = format!("{}{name}", super::changing::prefix(&version));
-            version.updated_at = now;
-            store::model::version::save(tx, &version)?;
-            Ok::<_, Error>(version.object_key)
-        })
-        .await
 }

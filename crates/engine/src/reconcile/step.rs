@@ -5,6 +5,7 @@ use runyard_domain::{
     activity::LEASE_MS as LEASE_MS_OF_ACTIVITIES,
     job::{Exit, JobSpec, Reason, WorkerJob},
     run::{Cause, Job, Run, Status},
+    secret::SecretEnv,
     worker_run::BATCH,
 };
 use runyard_executors::{self as executors, Observation};
@@ -14,14 +15,14 @@ use super::LEASE_MS;
 use crate::{
     Engine, Error, Result,
     run::{advance, announce, transition},
-    token, worker_run,
+    secret, token, worker_run,
 };
 
 /// Grace of a program that is stopped by something else than a person, in milliseconds.
 const OWN_GRACE_MS: i64 = 30_000;
 
 /// The job as its executor and its runner know it.
-pub(super) fn hand(engine: &Engine, run: &Run, job: &Job) -> executors::Job {
+fn hand(engine: &Engine, run: &Run, job: &Job) -> executors::Job {
     let spec = JobSpec {
         job_id: job.id,
         run_id: run.id,
@@ -32,20 +33,51 @@ pub(super) fn hand(engine: &Engine, run: &Run, job: &Job) -> executors::Job {
         server_file: engine.options.server_file.as_ref().map(|path| path.display().to_string()),
         token: token::job_secret(engine, job.id),
         command: run.spec.command.clone(),
+        image: None,
         source: run.spec.source.clone(),
         env: run.spec.env.clone(),
+        secret_env: SecretEnv::default(),
         requirements: run.spec.requirements.clone(),
         config: run.config.clone(),
         resources: run.resources.clone(),
+        instances: run.spec.instances(),
         gpus: Vec::new(),
         max_run_time_ms: run.spec.max_run_time_s.map(|limit| limit.saturating_mul(1000)),
         grace_ms: OWN_GRACE_MS,
         cache_dir: engine.options.cache_dir.display().to_string(),
+        metric_definitions: run.spec.metric_definitions.clone(),
         worker: worker(run),
+        inputs: run.spec.inputs.clone(),
+        outputs: run.spec.outputs.clone(),
     };
     // Checked when the run was submitted or restarted.
-    let demand = run.resources.demand().unwrap_or_default();
-    executors::Job { spec, demand, priority: run.priority, created_at: run.created_at }
+    let demand = run.resources.demand().unwrap_or_default().times(run.spec.instances());
+    executors::Job {
+        spec,
+        demand,
+        image: run.spec.image.clone(),
+        registry: None,
+        priority: run.priority,
+        created_at: run.created_at,
+    }
+}
+
+/// The job as its executor is asked about it: without the secrets of its program, with the account at the registry that its
+/// image comes from.
+pub(super) async fn watched(engine: &Engine, run: &Run, job: &Job) -> executors::Job {
+    let registry = match secret::of_registry(engine, run).await {
+        Ok(Ok(account)) => account,
+        // The registry will say that it wants one.
+        Ok(Err(reason)) => {
+            tracing::warn!(run = %run.id, "{reason}");
+            None
+        }
+        Err(error) => {
+            tracing::warn!(run = %run.id, "the account at the registry could not be read: {error}");
+            None
+        }
+    };
+    executors::Job { registry, ..hand(engine, run, job) }
 }
 
 /// What the job of a worker run must know.
@@ -70,11 +102,15 @@ pub(super) async fn begin(
         Ok(executor) => executor,
         Err(error) => return refuse(engine, run, error.to_string()).await,
     };
+    let (secret_env, registry) =
+        match (secret::of_job(engine, run).await?, secret::of_registry(engine, run).await?) {
+            (Ok(values), Ok(account)) => (values, account),
+            (Err(reason), _) | (_, Err(reason)) => return refuse(engine, run, reason).await,
+        };
     let (run, job) = match job {
         Some(job) if run.life.status == Status::JobCreated => (run.clone(), job),
         _ => {
-            let demand = run.resources.demand().unwrap_or_default();
-            if let Err(reason) = executor.check(&demand, &run.resources) {
+            if let Err(reason) = fits(executor.as_ref(), run) {
                 return refuse(engine, run, reason).await;
             }
             match make(engine, run).await? {
@@ -83,7 +119,11 @@ pub(super) async fn begin(
             }
         }
     };
-    match executor.submit(&hand(engine, &run, &job)).await {
+    let mut handed = hand(engine, &run, &job);
+    // Only what is handed over has them: what the controller keeps does not.
+    handed.spec.secret_env = secret_env;
+    handed.registry = registry;
+    match executor.submit(&handed).await {
         Ok(()) => {
             let causes = vec![Cause::Submitted, Cause::Pending { reason: None }];
             Ok(advance(engine, run.id, job.epoch, causes).await?.map(|run| (run, Some(job))))
@@ -98,6 +138,17 @@ pub(super) async fn begin(
             Ok(None)
         }
     }
+}
+
+/// Whether the executor could ever run all instances of the run at once; else why not.
+fn fits(executor: &dyn executors::Executor, run: &Run) -> std::result::Result<(), String> {
+    let count = run.spec.instances();
+    let all = run.resources.times(count);
+    let demand = all.demand().unwrap_or_default();
+    executor.check(&demand, &all).map_err(|reason| match count {
+        1 => reason,
+        _ => format!("{reason} (in all, for {count} instances, which start together: fewer need less)"),
+    })
 }
 
 /// Makes the job of the run's epoch, once.

@@ -1,6 +1,6 @@
 //! Deletes a run and everything it left.
 
-use runyard_domain::{RunId, run::Kind};
+use runyard_domain::{RunId, channel::Kind, run::Kind as RunKind};
 use runyard_store as store;
 
 use crate::{Actor, Engine, Error, Result, file_set, garbage, source, worker_run};
@@ -25,7 +25,7 @@ pub async fn delete(engine: &Engine, actor: &Actor, id: RunId) -> Result<i64> {
             let mut freed = store::metric::delete_run(tx, id)?;
             for job in store::job::list(tx, id)? {
                 freed += store::log::delete_job(tx, job.id)?;
-                if run.kind != Kind::External {
+                if run.kind != RunKind::External {
                     store::source::discard_job(tx, &job.executor, job.id, now)?;
                 }
             }
@@ -33,8 +33,12 @@ pub async fn delete(engine: &Engine, actor: &Actor, id: RunId) -> Result<i64> {
             store::job::delete_run(tx, id)?;
             store::token::delete_for_run(tx, id)?;
             store::worker_run::delete(tx, worker_run::of(id), now)?;
+            let links = store::channel::of_run(tx, id)?;
+            store::channel::delete_run(tx, id)?;
             store::run::delete(tx, id)?;
-            if let Some(digest) = &run.spec.source {
+            let uploads = links.iter().filter(|link| link.kind == Kind::Upload);
+            let uploads = uploads.filter_map(|link| link.target_id.as_ref());
+            for digest in run.spec.source.iter().chain(uploads) {
                 for digest in store::source::forget_unused(tx, Some(digest), now)? {
                     store::source::discard_object(tx, &source::key(&digest), now)?;
                 }

@@ -18,7 +18,7 @@ use crate::{Actor, Engine, Error, Result, worker_run};
 pub async fn restart(engine: &Engine, actor: &Actor, id: RunId, resources: Option<Resources>) -> Result<Run> {
     if let Some(resources) = &resources {
         let mut errors = runyard_domain::FieldErrors::default();
-        if let Err(wrong) = resources.demand() {
+        if let Err(wrong) = resources.clone().over(Resources::default()).demand() {
             errors.merge("resources", wrong);
         }
         errors.finish(())?;
@@ -34,7 +34,8 @@ pub async fn restart(engine: &Engine, actor: &Actor, id: RunId, resources: Optio
                 worker_run::select_again(tx, id, now)?;
             }
             if let Some(resources) = &resources {
-                run.resources = resources.clone();
+                let cpu = Resources { cpu: run.resources.cpu.clone(), ..Resources::default() };
+                run.resources = resources.clone().over(cpu);
                 store::run::save_resources(tx, &run)?;
             }
             Ok::<_, Error>((run, effects))

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 
 use runyard_domain::{
-    BlueprintId, FieldErrors, RunId, blueprint as rules,
+    BlueprintId, FieldErrors, RunId, blueprint as rules, channel as channels,
+    instance_type::InstanceType,
     job::RetryOn,
+    metric::definition,
     resources::Resources,
-    run::{Effect, Entry, Kind, Life, Retries, Run, Spec},
+    run::{Effect, Entry, Kind, Life, Retries, Run, Spec, recorded},
+    secret as secret_rules,
 };
 use runyard_store::{self as store, Tx, blueprint::Blueprint};
 use serde_json::{Map, Value, json};
 
-use super::transition::announce;
-use crate::{Actor, Engine, Error, Result, blueprint, idempotent, project, worker_run};
+use super::{image, instances, transition::announce, warn};
+use crate::{Actor, Engine, Error, Result, blueprint, channel, idempotent, project, secret, worker_run};
 
 /// Longest time limit, in seconds: a year.
 const MAX_RUN_TIME_S: i64 = 366 * 24 * 3600;
@@ -69,11 +72,13 @@ pub async fn submit(
     let id = engine.id(RunId::new);
     let default_executor = engine.executors.first().map_or("local", |executor| executor.name()).to_owned();
     let known: Vec<&'static str> = engine.executors.iter().map(|executor| executor.name()).collect();
+    let types = engine.options.instance_types.clone();
+    let containers = image::containers(engine, &new, &types).await;
     let (actor, driver) = (actor.clone(), engine.options.server_id.clone());
     let (run, created) = engine
         .db
         .write(move |tx| {
-            let mut errors = check(&new, &known);
+            let mut errors = check(&new, &known, &types);
             let project_name = new.project.as_deref().unwrap_or(project::DEFAULT);
             let project = match project::resolve(tx, &actor, project_name) {
                 Ok(project) if actor.scope.covers_project(project.id) => Some(project),
@@ -93,6 +98,15 @@ pub async fn submit(
             {
                 errors.add("spec.source", format!("there is no source `{digest}`: upload it first"));
             }
+            let named = instances::executor(&new, &types);
+            let executor = image::executor(named, &spec, &containers, &default_executor, &mut errors);
+            let links = match &project {
+                Some(project) => channel::links(tx, project.id, id, &spec, &mut errors)?,
+                None => Vec::new(),
+            };
+            if let Some(project) = &project {
+                secret::check(tx, project.id, &spec, &mut errors)?;
+            }
             let project = errors.finish(project)?.ok_or_else(|| Error::not_found("project", project_name))?;
             if let Some(same) = key.claim(tx, &id.to_string(), now)? {
                 let same = same.parse().map_err(|error| Error::Internal(format!("{error}")))?;
@@ -103,9 +117,9 @@ pub async fn submit(
                 left: spec.retries.unwrap_or(0),
                 on: spec.retry_on.clone().unwrap_or(vec![RetryOn::Failed, RetryOn::Oom, RetryOn::Lost]),
             };
-            let resources = new.resources.clone();
-            let resources = resources.or(blueprint.as_ref().and_then(|it| it.resources.clone()));
-            let run = Run {
+            let base = blueprint.as_ref().and_then(|it| it.resources.as_ref());
+            let resources = instances::resources(&new, base, &types);
+            let mut run = Run {
                 id,
                 project_id: project.id,
                 user_id: actor.name.clone(),
@@ -116,9 +130,9 @@ pub async fn submit(
                 blueprint_id: blueprint.as_ref().map(|blueprint| blueprint.id),
                 task_type: new.task_type.clone(),
                 config,
-                resources: resources.unwrap_or_default(),
+                resources,
                 spec,
-                executor: new.executor.clone().unwrap_or_else(|| default_executor.clone()),
+                executor,
                 priority: new.priority.unwrap_or(0),
                 labels: new.labels.clone(),
                 notes: new.notes.clone(),
@@ -130,8 +144,14 @@ pub async fn submit(
                 sequence: 1,
             };
             store::run::insert(tx, &run, &driver)?;
+            store::channel::insert(tx, &links)?;
             let details = json!({"by": actor.name}).as_object().cloned().unwrap_or_default();
             store::event::append(tx, id, 1, &Entry { status: run.life.status, details }, now)?;
+            for sentence in
+                [recorded::warning(&run.spec.recorded), image::warning(&run)].into_iter().flatten()
+            {
+                warn(tx, &mut run, &sentence, now)?;
+            }
             if let Some(worker) = &run.spec.worker {
                 worker_run::make(tx, &run, worker, now)?;
             }
@@ -145,7 +165,7 @@ pub async fn submit(
 }
 
 /// What is wrong with the request by itself.
-fn check(new: &NewRun, executors: &[&str]) -> FieldErrors {
+fn check(new: &NewRun, executors: &[&str], types: &[InstanceType]) -> FieldErrors {
     let mut errors = FieldErrors::default();
     rules::check_run_name("name", &new.name, &mut errors);
     rules::check_run_version("version", &new.version, &mut errors);
@@ -175,11 +195,7 @@ fn check(new: &NewRun, executors: &[&str]) -> FieldErrors {
     if let Some(priority) = new.priority.filter(|priority| !(-1000..=1000).contains(priority)) {
         errors.add("priority", format!("{priority} is not from -1000 to 1000"));
     }
-    if let Some(resources) = &new.resources
-        && let Err(wrong) = resources.demand()
-    {
-        errors.merge("resources", wrong);
-    }
+    instances::check(new, types, executors, &mut errors);
     if let Some(config) = &new.config
         && serde_json::to_string(config).map_or(0, |text| text.len()) > MAX_CONFIG
     {
@@ -213,6 +229,10 @@ fn check_worker(new: &NewRun, errors: &mut FieldErrors) {
 fn check_spec(spec: &Spec, errors: &mut FieldErrors) {
     check_command("spec.command", &spec.command, errors);
     check_env("spec.env", &spec.env, errors);
+    secret_rules::check_wanted("spec.secrets", &spec.secrets, &spec.env, errors);
+    if let Some(name) = &spec.registry_secret {
+        secret_rules::check_name("spec.registry_secret", name, errors);
+    }
     check_requirements("spec.requirements", &spec.requirements, errors);
     if let Some(limit) = spec.max_run_time_s.filter(|limit| !(1..=MAX_RUN_TIME_S).contains(limit)) {
         errors.add("spec.max_run_time_s", format!("{limit} is not from 1 to {MAX_RUN_TIME_S} seconds"));
@@ -223,6 +243,10 @@ fn check_spec(spec: &Spec, errors: &mut FieldErrors) {
     if let Some(retention) = &spec.checkpoints {
         retention.check("spec.checkpoints", errors);
     }
+    channels::check_inputs("spec.inputs", &spec.inputs, errors);
+    channels::check_outputs("spec.outputs", &spec.outputs, errors);
+    definition::check("spec.metric_definitions", &spec.metric_definitions, errors);
+    recorded::check("spec.recorded", &spec.recorded, errors);
     if let Some(image) = spec.image.as_deref()
         && (image.is_empty()
             || image.len() > 500

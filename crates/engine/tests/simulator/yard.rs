@@ -547,6 +547,7 @@ fn engine(world: &World, db: &Db) -> Engine {
             server_id: "simulator".to_owned(),
             key: [7; 32],
             max_log_bytes: log::DEFAULT_MAX_BYTES,
+            instance_types: runyard_domain::instance_type::built_in(),
             keep: garbage::gc::Keep::default(),
         },
         waiting: std::sync::Mutex::default(),

@@ -13,6 +13,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use runyard_domain::{
     Millis,
     job::{Exit, JobSpec, StopOrder, folder},
+    secret,
 };
 use serde::{Deserialize, Serialize};
 
@@ -88,19 +89,53 @@ pub(crate) fn progress(job: &Path) -> io::Result<Progress> {
     Ok(if submitted { Progress::Submitted } else { Progress::Nothing })
 }
 
-/// Notes that a runner is about to be started, with these GPUs. The first time they go into the spec, too.
-pub(crate) fn mark_spawned(job: &Path, spawned: &Spawned, first: bool) -> io::Result<()> {
-    if first {
+/// Notes that a runner is about to be started, with these GPUs. The `first` time they go into the spec too, with what
+/// else is known only now.
+pub(crate) fn mark_spawned(
+    job: &Path,
+    spawned: &Spawned,
+    first: Option<&dyn Fn(&mut JobSpec)>,
+) -> io::Result<()> {
+    if let Some(complete) = first {
         let path = job.join(folder::SPEC);
         let mut spec: JobSpec = serde_json::from_slice(&fs::read(&path)?).map_err(|error| {
             io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged: {error}", path.display()))
         })?;
-        if spec.gpus != spawned.gpus {
-            spec.gpus.clone_from(&spawned.gpus);
+        let before = spec.clone();
+        spec.gpus.clone_from(&spawned.gpus);
+        complete(&mut spec);
+        if spec != before {
             replace(job, folder::SPEC, &to_json(&spec)?, true)?;
         }
     }
     replace(job, folder::SPAWNED, &to_json(spawned)?, false)
+}
+
+/// Writes the spec again without the values of secrets, and deletes what a crash left of writing it: nobody will launch
+/// the program any more.
+pub(crate) fn forget_secrets(job: &Path) -> io::Result<()> {
+    for _ in 0..3 {
+        match forget_once(job) {
+            // A runner that does the same deletes what it takes for leftovers.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            forgotten => return forgotten,
+        }
+    }
+    forget_once(job)
+}
+
+fn forget_once(job: &Path) -> io::Result<()> {
+    let Some(text) = read(&job.join(folder::SPEC))? else { return Ok(()) };
+    // What cannot be read is of another version, or damaged: then nobody reads secrets out of it either.
+    let Some(without) = serde_json::from_slice(&text).ok().and_then(|spec| secret::forgotten(&spec)) else {
+        return Ok(());
+    };
+    for entry in fs::read_dir(job)?.flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(folder::STAGED.as_bytes()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    replace(job, folder::SPEC, &to_json(&without)?, true)
 }
 
 /// Leaves the order to stop, in place of an earlier one.
@@ -117,6 +152,27 @@ pub(crate) fn sight(job: &Path, now: Millis) -> io::Result<Sight> {
         })));
     }
     Ok(if is_locked(job)? { Sight::Held } else { Sight::Free })
+}
+
+/// Writes the exit record in the runner's place, once no runner can: whoever delivers the job says this. With `delivered`,
+/// there is nothing to deliver.
+pub(crate) fn end(job: &Path, end: &Exit, delivered: bool) -> io::Result<()> {
+    if exit(job)?.is_none() {
+        replace(job, folder::EXIT, &to_json(end)?, true)?;
+    }
+    if delivered { replace(job, folder::DELIVERED, b"", true) } else { Ok(()) }
+}
+
+/// Says in the folder where the server is.
+pub(crate) fn write_address(job: &Path, name: &str, url: &str) -> io::Result<()> {
+    replace(job, name, &to_json(&serde_json::json!({ "url": url }))?, false)
+}
+
+/// Adds to what the runner said for the operator.
+pub(crate) fn append_log(job: &Path, text: &str) -> io::Result<()> {
+    let path = job.join(folder::RUNNER_LOG);
+    let mut log = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    log.write_all(text.as_bytes())
 }
 
 /// The exit record, if the runner wrote one.
@@ -192,7 +248,7 @@ fn allocated(folder: &Path) -> io::Result<i64> {
     Ok(bytes)
 }
 
-fn make(job: &Path) -> io::Result<()> {
+pub(crate) fn make(job: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(job)
 }
 
@@ -217,7 +273,7 @@ fn replace(job: &Path, name: &str, bytes: &[u8], durable: bool) -> io::Result<()
 fn write_staged(job: &Path, bytes: &[u8], durable: bool) -> io::Result<PathBuf> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let path = job.join(format!(".executor-{}-{count}", std::process::id()));
+    let path = job.join(format!("{}{}-{count}", folder::STAGED, std::process::id()));
     // A file of this name is the leftover of an earlier process with the same id.
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
     file.write_all(bytes)?;
@@ -233,7 +289,38 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use runyard_domain::{JobId, ProjectId, RunId};
+
     use super::*;
+
+    #[test]
+    fn a_folder_whose_job_is_over_has_no_values_of_secrets() {
+        let place = tempfile::tempdir().unwrap();
+        let job = place.path().join("job");
+        let spec: JobSpec = serde_json::from_value(serde_json::json!({
+            "job_id": JobId::new(Millis(1), [7; 10]), "run_id": RunId::new(Millis(1), [7; 10]),
+            "project_id": ProjectId::new(Millis(1), [7; 10]), "epoch": 1, "run_name": "r",
+            "url": "http://127.0.0.1:1", "token": "t", "command": ["true"], "config": {},
+            "resources": {"cpu": "1"}, "grace_ms": 1, "cache_dir": "c", "secret_env": {"HF": "hunter2-token"},
+        }))
+        .unwrap();
+        submit(&job, &spec).unwrap();
+        fs::write(job.join(".executor-1-1"), "hunter2-token").unwrap();
+        let with = fs::read_to_string(job.join(folder::SPEC)).unwrap();
+        assert!(with.contains("hunter2-token"));
+        assert_eq!(fs::metadata(job.join(folder::SPEC)).unwrap().permissions().mode() & 0o777, 0o600);
+        forget_secrets(&job).unwrap();
+        let left: Vec<String> = fs::read_dir(&job)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert_eq!(left, [folder::SPEC]);
+        let without: JobSpec = serde_json::from_slice(&fs::read(job.join(folder::SPEC)).unwrap()).unwrap();
+        assert_eq!(without, secret::forgotten(&spec).unwrap());
+        assert!(without.secret_env.is_empty());
+        forget_secrets(&job).unwrap();
+        forget_secrets(&place.path().join("another")).unwrap();
+    }
 
     #[test]
     fn a_jobs_file_is_opened_only_below_its_folder_whatever_links_it_makes() {

@@ -94,6 +94,10 @@ pub(crate) fn signal_runner(job: &Path, signal: Signal) -> io::Result<bool> {
         // It has the lock and is about to write its id: it reads the order to stop after that.
         return Ok(false);
     };
+    if pid <= 1 {
+        // The first process of a container, by its own count; outside, that number is somebody else.
+        return Ok(false);
+    }
     let process = match open_process(pid) {
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(false),
         process => process?,

@@ -98,6 +98,7 @@ mod tests {
             cpu: "2".into(),
             memory: Some("8Gi".into()),
             ephemeral_storage: Some("100Gi".into()),
+            shared_memory: None,
             gpu: Some(Gpu { count: 2, kind: "T4".into() }),
         };
         assert_eq!(answer(all), Ok(()));
@@ -111,6 +112,7 @@ mod tests {
             cpu: "64".into(),
             memory: Some("1Ti".into()),
             ephemeral_storage: Some("1Pi".into()),
+            shared_memory: None,
             gpu: None,
         });
         assert_eq!(

@@ -15,19 +15,16 @@ use runyard_domain::{
 
 use super::{
     Phase, Runner, Shared,
-    admission::{self, Decision, Running, Waiting},
+    admission::Decision,
     folder::{self, Progress, Sight, Spawned},
-    machine::Machine,
-    never_started, process, unavailable,
+    never_started, on_a_thread, process, unavailable,
 };
-use crate::{Capacity, Job, Observation};
+use crate::{Job, Observation, ledger::Hold};
 
 /// How long a runner that somebody else started may take until it holds its lock.
 const START_PATIENCE_MS: i64 = 5_000;
 /// How often a runner that dies is started again.
 const ATTEMPTS_MAX: u32 = 5;
-/// What staging may take before the time limit of a program begins to count.
-const STAGING_MS: i64 = 60_000;
 
 /// What a look at a folder showed, where it matters for this round.
 #[derive(Debug)]
@@ -36,8 +33,12 @@ pub(crate) enum Seen {
     Absent,
     /// No runner, nothing delivered; the exit record if there is one.
     Free(Option<Exit>),
-    /// It could not be read; why.
+    /// It could not be read, or whoever runs it cannot be asked; why.
     Trouble(String),
+    /// Not started, and not to be started yet; why.
+    Unready(String),
+    /// Started, and nothing has to be done about it.
+    Runs,
 }
 
 /// A runner to start.
@@ -45,9 +46,10 @@ pub(crate) enum Seen {
 pub(crate) struct Start {
     /// Place in the list of jobs.
     pub(crate) index: usize,
-    job: JobId,
-    gpus: Vec<String>,
-    first: bool,
+    pub(crate) job: JobId,
+    pub(crate) gpus: Vec<String>,
+    /// No runner was ever started for it.
+    pub(crate) first: bool,
 }
 
 impl Shared {
@@ -108,6 +110,7 @@ impl Shared {
             let observation = match (phases.get_mut(&id), seen.get(&id)) {
                 (_, Some(Seen::Trouble(why))) => Observation::OutOfSight(why.clone()),
                 (None, _) => Observation::Absent,
+                (Some(Phase::Submitted), Some(Seen::Unready(why))) => Observation::Waiting(why.clone()),
                 (Some(Phase::Submitted), _) => Observation::Waiting(String::new()),
                 (Some(Phase::Stopped), _) => Observation::Ended(never_started(now)),
                 (Some(Phase::Over(exit)), _) => Observation::Ended(exit.clone()),
@@ -137,7 +140,9 @@ impl Shared {
             }
             observations.push(observation);
         }
-        admit_waiting(&self.machine, jobs, phases, now, &mut observations, &mut starts);
+        let unready: HashSet<JobId> =
+            (seen.iter()).filter(|(_, seen)| matches!(seen, Seen::Unready(_))).map(|(job, _)| *job).collect();
+        self.admit_waiting(jobs, phases, &unready, now, &mut observations, &mut starts);
         (observations, starts)
     }
 
@@ -165,12 +170,35 @@ impl Shared {
         Revival::Start
     }
 
+    /// Starts all of these runners; those that cannot be started wait as before.
+    pub(crate) async fn start_all(
+        self: &Arc<Self>,
+        turn: tokio::sync::OwnedMutexGuard<()>,
+        starts: Vec<Start>,
+        observations: &mut [Observation],
+        now: Millis,
+    ) {
+        if starts.is_empty() {
+            return;
+        }
+        let shared = Arc::clone(self);
+        let failed = on_a_thread(move || {
+            let _turn = turn;
+            let start = |start: Start| Some((start.index, shared.start(start, now).err()?));
+            starts.into_iter().filter_map(start).collect::<Vec<_>>()
+        })
+        .await;
+        for (index, why) in failed {
+            observations[index] = Observation::Waiting(why);
+        }
+    }
+
     /// Starts a runner. `Err`: nothing was started, and the job waits as before.
     pub(crate) fn start(self: &Arc<Self>, start: Start, now: Millis) -> Result<(), String> {
         let Start { job, gpus, first, .. } = start;
         let folder = self.folder(job);
         let spawned = Spawned { at: now, gpus };
-        let marked = folder::mark_spawned(&folder, &spawned, first);
+        let marked = folder::mark_spawned(&folder, &spawned, first.then_some(&|_| ()));
         // A runner that is needed to end a job is started even when the disk is too full for the mark.
         if let (Err(error), true) = (&marked, first) {
             return Err(unavailable("start", &folder, error).to_string());
@@ -229,7 +257,7 @@ impl Shared {
         });
     }
 
-    fn wake_in(self: &Arc<Self>, ms: i64) {
+    pub(crate) fn wake_in(self: &Arc<Self>, ms: i64) {
         let shared = Arc::clone(self);
         tokio::spawn(async move {
             // A little later, so that the next round surely finds the time come.
@@ -238,20 +266,67 @@ impl Shared {
         });
     }
 
-    /// Notes what is free now.
-    pub(crate) fn count(&self, jobs: &[Arc<Job>], observations: &[Observation]) {
-        let mut state = self.state();
-        let holds = |(job, observation): (&Arc<Job>, &Observation)| match (
-            state.phases.get(&job.spec.job_id),
-            observation,
-        ) {
-            (Some(Phase::Spawned(runner)), _) => Some((job.demand.clone(), runner.gpus.clone())),
-            (None, Observation::OutOfSight(_)) => Some((job.demand.clone(), Vec::new())),
-            _ => None,
+    /// Notes what is held now.
+    pub(crate) fn count(&self, jobs: &[Arc<Job>], observations: &[Observation], now: Millis) {
+        let state = self.state();
+        let hold =
+            |(job, seen): (&Arc<Job>, &Observation)| hold(job, state.phases.get(&job.spec.job_id), seen, now);
+        self.ledger.hold(self.word, jobs.iter().zip(observations).filter_map(hold).collect());
+    }
+
+    /// Lets start what has room, and says of the others what they wait for.
+    fn admit_waiting(
+        self: &Arc<Self>,
+        jobs: &[Arc<Job>],
+        phases: &HashMap<JobId, Phase>,
+        unready: &HashSet<JobId>,
+        now: Millis,
+        observations: &mut [Observation],
+        starts: &mut Vec<Start>,
+    ) {
+        let (mut holds, mut waiting, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, (job, observation)) in jobs.iter().zip(observations.iter()).enumerate() {
+            let phase = phases.get(&job.spec.job_id);
+            if matches!((phase, observation), (Some(Phase::Submitted), Observation::Waiting(_))) {
+                if !unready.contains(&job.spec.job_id) {
+                    places.push(index);
+                    waiting.push(Arc::clone(job));
+                }
+            } else {
+                holds.extend(hold(job, phase, observation, now));
+            }
+        }
+        let Some(decisions) = self.ledger.admit(self.word, holds, waiting, now) else {
+            self.wake_in(0);
+            return;
         };
-        let held: Vec<_> = jobs.iter().zip(observations).filter_map(holds).collect();
-        let running = held.iter().map(|(demand, gpus)| Running { demand, gpus, ends_by: None });
-        state.capacity = capacity(&self.machine, running);
+        for (index, decision) in places.into_iter().zip(decisions) {
+            observations[index] = match decision {
+                Decision::Wait(why) => Observation::Waiting(why),
+                Decision::Start { gpus } => {
+                    starts.push(Start { index, job: jobs[index].spec.job_id, gpus, first: true });
+                    Observation::Alive
+                }
+            };
+        }
+    }
+}
+
+/// What a job holds of the machine, if it does.
+fn hold(job: &Job, phase: Option<&Phase>, seen: &Observation, now: Millis) -> Option<Hold> {
+    match (phase, seen) {
+        (Some(Phase::Spawned(runner)), _) => Some(Hold::since(job, runner.gpus.clone(), runner.at, now)),
+        // It cannot be read: it may well be running.
+        (None, Observation::OutOfSight(_)) => Some(Hold::unseen(job)),
+        _ => None,
+    }
+}
+
+impl Runner {
+    /// One that this process has started, or is about to.
+    pub(crate) fn begun(spawned: Spawned, now: Millis) -> Self {
+        let Spawned { at, gpus } = spawned;
+        Self { gpus, at, ours: true, child: None, attempts: 0, retry_at: now, trouble: None }
     }
 }
 
@@ -277,82 +352,4 @@ enum Revival {
     Wait,
     Start,
     GiveUp(String),
-}
-
-/// Lets start what has room, and says of the others what they wait for.
-fn admit_waiting(
-    machine: &Machine,
-    jobs: &[Arc<Job>],
-    phases: &HashMap<JobId, Phase>,
-    now: Millis,
-    observations: &mut [Observation],
-    starts: &mut Vec<Start>,
-) {
-    let lasts_ms =
-        |job: &Job| job.spec.max_run_time_ms.map(|ms| ms.saturating_add(job.spec.grace_ms + STAGING_MS));
-    let mut running = Vec::new();
-    let mut waiting = Vec::new();
-    let mut places = Vec::new();
-    for (index, (job, observation)) in jobs.iter().zip(observations.iter()).enumerate() {
-        match (phases.get(&job.spec.job_id), observation) {
-            (Some(Phase::Submitted), Observation::Waiting(_)) => {
-                places.push(index);
-                waiting.push(Waiting {
-                    id: job.spec.job_id,
-                    run_name: &job.spec.run_name,
-                    demand: &job.demand,
-                    priority: job.priority,
-                    created_at: job.created_at,
-                    lasts_ms: lasts_ms(job),
-                });
-            }
-            (Some(Phase::Spawned(runner)), _) => {
-                // Past its limit nobody knows any more when it ends.
-                let ends_by = lasts_ms(job).map(|ms| runner.at.plus(ms)).filter(|&at| at > now);
-                running.push(Running { demand: &job.demand, gpus: &runner.gpus, ends_by });
-            }
-            // It cannot be read: it may well be running.
-            (None, Observation::OutOfSight(_)) => {
-                running.push(Running { demand: &job.demand, gpus: &[], ends_by: None });
-            }
-            _ => {}
-        }
-    }
-    let decisions = admission::admit(machine, &running, &waiting, now);
-    for (index, decision) in places.into_iter().zip(decisions) {
-        observations[index] = match decision {
-            Decision::Wait(why) => Observation::Waiting(why),
-            Decision::Start { gpus } => {
-                starts.push(Start { index, job: jobs[index].spec.job_id, gpus, first: true });
-                Observation::Alive
-            }
-        };
-    }
-}
-
-/// What there is, and what is free beside `running`.
-pub(crate) fn capacity<'a>(machine: &Machine, running: impl IntoIterator<Item = Running<'a>>) -> Capacity {
-    let mut free = (machine.cpu_milli, machine.memory_bytes);
-    let mut given: Vec<&String> = Vec::new();
-    for job in running {
-        free.0 -= job.demand.cpu_milli;
-        free.1 -= job.demand.memory_bytes.unwrap_or(0);
-        given.extend(job.gpus);
-    }
-    let mut gpus: Vec<(String, i64, i64)> = Vec::new();
-    for gpu in &machine.gpus {
-        let is_free = i64::from(!given.contains(&&gpu.id));
-        match gpus.iter_mut().find(|(kind, ..)| *kind == gpu.kind) {
-            Some((_, total, free)) => (*total, *free) = (*total + 1, *free + is_free),
-            None => gpus.push((gpu.kind.clone(), 1, is_free)),
-        }
-    }
-    gpus.sort();
-    Capacity {
-        cpu_milli_total: machine.cpu_milli,
-        cpu_milli_free: free.0.max(0),
-        memory_bytes_total: machine.memory_bytes,
-        memory_bytes_free: free.1.max(0),
-        gpus,
-    }
 }

@@ -82,18 +82,31 @@ fn job(n: u8, behaviour: &str) -> Arc<Job> {
         server_file: None,
         token: "secret".into(),
         command: vec![behaviour.into()],
+        image: None,
         source: None,
         env: std::collections::BTreeMap::default(),
+        secret_env: runyard_domain::secret::SecretEnv::default(),
         requirements: Vec::new(),
         config: serde_json::json!({}),
         resources: resources.clone(),
+        instances: 1,
         gpus: Vec::new(),
         max_run_time_ms: None,
         grace_ms: 1000,
         cache_dir: "cache".into(),
+        metric_definitions: Vec::new(),
         worker: None,
+        inputs: std::collections::BTreeMap::default(),
+        outputs: std::collections::BTreeMap::default(),
     };
-    Arc::new(Job { spec, demand: resources.demand().unwrap(), priority: 0, created_at })
+    Arc::new(Job {
+        spec,
+        demand: resources.demand().unwrap(),
+        image: None,
+        registry: None,
+        priority: 0,
+        created_at,
+    })
 }
 
 fn gpu_job(n: u8) -> Arc<Job> {
@@ -284,7 +297,7 @@ async fn a_runner_that_was_started_a_moment_ago_is_not_doubled() {
     submit(&place.server(), &jobs).await;
     let at = now();
     let spawned = folder::Spawned { at, gpus: Vec::new() };
-    folder::mark_spawned(&place.of(&jobs[0]), &spawned, true).unwrap();
+    folder::mark_spawned(&place.of(&jobs[0]), &spawned, Some(&|_| ())).unwrap();
     let server = place.server();
     assert_eq!(server.poll(&jobs, at.plus(4_999)).await, [Observation::Alive]);
     assert!(!place.of(&jobs[0]).join(names::RUNNER_LOG).exists(), "nothing was started");

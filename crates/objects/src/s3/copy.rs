@@ -32,6 +32,12 @@ impl S3 {
         self.remove(from).await
     }
 
+    /// See [`crate::Objects::copy`].
+    pub(crate) async fn copy_object(self: &Arc<Self>, from: &str, to: &str) -> Result<(), Error> {
+        let head = self.head(from).await?.ok_or_else(|| Error::NotFound(from.to_owned()))?;
+        if from == to { Ok(()) } else { self.copy(from, to, head.size).await }
+    }
+
     /// Copies an object of this size.
     pub(super) async fn copy(self: &Arc<Self>, from: &str, to: &str, size: u64) -> Result<(), Error> {
         if size > COPY_MAX {

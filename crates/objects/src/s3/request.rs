@@ -130,7 +130,7 @@ impl S3 {
             region.or_else(|| field(&text, "Region").filter(|region| region != self.bucket.region()))
         {
             return Error::Refused(format!(
-                "the bucket `{}` is in the region {region}, not in {}: add region={region} to --objects",
+                "the bucket `{}` is in the region {region}, not in {}: say region={region} in --objects, or AWS_REGION={region} to a job",
                 self.bucket.name(),
                 self.bucket.region()
             ));

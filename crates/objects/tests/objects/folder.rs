@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use runyard_objects::{Error, Objects};
+use runyard_objects::{Checksum, Error, Objects};
 
 use crate::{NO_LIMIT, chunks, noise, read, sha256};
 
@@ -290,4 +290,39 @@ async fn an_object_is_readable_only_by_its_owner() {
         let mode = fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
     }
+}
+
+#[tokio::test]
+async fn a_copy_is_an_object_of_its_own() {
+    let (folder, objects) = store();
+    objects.put_stream("a/one", chunks(&["first"]), NO_LIMIT).await.unwrap();
+    for _ in 0..2 {
+        objects.copy("a/one", "b/two").await.unwrap();
+        assert_eq!(read(&objects, "b/two").await, b"first");
+    }
+    objects.copy("a/one", "a/one").await.unwrap();
+    objects.put_stream("a/one", chunks(&["second"]), NO_LIMIT).await.unwrap();
+    assert_eq!(read(&objects, "b/two").await, b"first");
+    assert_eq!(objects.delete("a/one").await.unwrap(), 6);
+    assert_eq!(read(&objects, "b/two").await, b"first");
+    assert_eq!(files(folder.path()).len(), 1, "nothing of the copying is left");
+    let error = objects.copy("a/one", "c").await.unwrap_err();
+    assert!(matches!(&error, Error::NotFound(key) if key == "a/one"), "{error}");
+    for (from, to) in [("../a", "b"), ("b/two", "../b")] {
+        let error = objects.copy(from, to).await.unwrap_err();
+        assert!(matches!(&error, Error::InvalidKey { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_stored_with_its_sums_has_those_of_its_bytes() {
+    let (_folder, objects) = store();
+    let summed = objects.put_stream_summed("k", chunks(&["f", "", "oo"]), NO_LIMIT).await.unwrap();
+    assert_eq!((summed.put.size, summed.put.sha256.as_str()), (3, FOO));
+    assert_eq!(Checksum::Md5(summed.md5).hex(), "acbd18db4cc2f85cedef654fccc4a4d8");
+    let digits = objects.put_stream_summed("k", chunks(&["1234", "56789"]), NO_LIMIT).await.unwrap();
+    assert_eq!(digits.crc64, 0x995d_c9bb_df19_39fa);
+    let error = objects.put_stream_summed("k", chunks(&["toolong"]), 3).await.unwrap_err();
+    assert!(matches!(error, Error::TooLarge { limit: 3 }), "{error}");
+    assert_eq!(read(&objects, "k").await, b"123456789");
 }

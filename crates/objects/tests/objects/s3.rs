@@ -516,3 +516,15 @@ fn whoever_reads_the_bucket_itself_is_told_its_name_and_prefix() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(Objects::open_folder(folder.path()).unwrap().bucket(), None);
 }
+
+#[tokio::test]
+async fn a_copy_is_an_object_of_its_own() {
+    let (store, objects) = store().await;
+    objects.put_stream("a/one", chunks(&["first"]), LIMIT).await.unwrap();
+    objects.copy("a/one", "b/two").await.unwrap();
+    objects.delete("a/one").await.unwrap();
+    assert_eq!(read(&objects, "b/two").await, b"first");
+    assert_eq!(store.files().len(), 1, "{:?}", store.files());
+    let error = objects.copy("a/one", "c").await.unwrap_err();
+    assert!(matches!(&error, Error::NotFound(key) if key == "a/one"), "{error}");
+}

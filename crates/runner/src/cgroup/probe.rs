@@ -20,7 +20,7 @@ pub struct Finding {
 pub fn probe() -> Vec<Finding> {
     let name = format!("probe-{}", std::process::id());
     let limits = Limits { memory_bytes: Some(256 << 20), cpu_milli: Some(1000) };
-    let mut group = Group::make(&name, limits);
+    let mut group = Group::make(&name, 1, limits);
     if let Some(why) = enter(&mut group) {
         return findings(&group, &why);
     }
@@ -42,14 +42,14 @@ fn enter(group: &mut Group) -> Option<String> {
     for dir in &group.dirs {
         let _ = super::write(&dir.path.join("cgroup.procs"), &pid.to_string());
     }
-    group.keep_entered(pid);
+    group.keep_entered(0, pid);
     drop(child.stdin.take());
     let _ = child.wait();
     None
 }
 
 fn findings(group: &Group, why_not: &str) -> Vec<Finding> {
-    let by = |v1: Kind| if group.has(v1) { "control groups v1" } else { "control groups v2" };
+    let by = |v1: Kind| if group.has(0, v1) { "control groups v1" } else { "control groups v2" };
     let finding = |name, enforced, by: &str, instead: &str| Finding {
         name,
         enforced,
@@ -66,7 +66,7 @@ fn findings(group: &Group, why_not: &str) -> Vec<Finding> {
         finding(
             "kill of everything in a job",
             !group.dirs.is_empty(),
-            if group.has(Kind::Unified) { "control groups v2" } else { "control groups v1" },
+            if group.has(0, Kind::Unified) { "control groups v2" } else { "control groups v1" },
             "the processes below the runner are killed instead",
         ),
     ]

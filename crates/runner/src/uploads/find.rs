@@ -12,27 +12,28 @@ use runyard_domain::checkpoint::{MAX_FILES, check_path};
 
 /// A file to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// Relative to the named folder, with `/`.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// Where it is, without links.
-    pub(super) real: PathBuf,
+    pub(crate) real: PathBuf,
 }
 
 /// Something that cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Beyond {
+pub(crate) struct Beyond {
     /// Relative to the named folder.
-    pub(super) path: String,
-    pub(super) reason: String,
+    pub(crate) path: String,
+    pub(crate) reason: String,
 }
 
 /// What tells whether a file is still the one that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     /// Device and inode.
     pub(super) file: (u64, u64),
-    pub(super) size: u64,
+    pub(crate) size: u64,
+    pub(super) mode: u32,
     pub(super) modified: (i64, i64),
 }
 
@@ -69,7 +70,7 @@ pub(super) fn place(ml: &Path, path: &str) -> Result<(PathBuf, PathBuf), String>
 }
 
 /// The files below `folder` of `ml`, but nothing that is below one of `except`; and what cannot be sent.
-pub(super) fn rest(ml: &Path, folder: &str, except: &[PathBuf]) -> Result<(Vec<Found>, Vec<Beyond>), String> {
+pub(crate) fn rest(ml: &Path, folder: &str, except: &[PathBuf]) -> Result<(Vec<Found>, Vec<Beyond>), String> {
     let ml = ml.canonicalize().map_err(|error| format!("`{}` cannot be read: {error}", ml.display()))?;
     let Ok(real) = ml.join(folder).canonicalize() else { return Ok((Vec::new(), Vec::new())) };
     if !real.starts_with(&ml) {
@@ -136,7 +137,7 @@ fn sendable(ml: &Path, root: &Path, at: &Path, link: bool) -> Result<Found, Stri
 }
 
 /// Opens a file for reading, never through a link, never waiting; with what tells whether it stays the same.
-pub(super) fn open(found: &Found) -> Result<(File, Stamp), String> {
+pub(crate) fn open(found: &Found) -> Result<(File, Stamp), String> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file = OpenOptions::new()
         .read(true)
@@ -155,6 +156,7 @@ fn stamp(file: &File) -> io::Result<Stamp> {
     Ok(Stamp {
         file: (found.dev(), found.ino()),
         size: found.len(),
+        mode: found.mode(),
         modified: (found.mtime(), found.mtime_nsec()),
     })
 }

@@ -37,6 +37,8 @@ const BATCH_BYTES: u64 = 64 << 20;
 const HASHED_ALONE: u64 = 4 << 20;
 /// Requests to the store at the same time.
 const AT_ONCE: usize = 3;
+/// Files of an output that are put in their places in one step.
+const COMPLETED: usize = 5_000;
 /// How often everything is looked through again when the server says that something is missing.
 const ROUNDS: u32 = 3;
 /// How often bytes that arrive damaged are sent again.
@@ -49,10 +51,17 @@ struct Hashed {
     new: NewFile,
 }
 
+/// Where a set of files goes.
+pub(super) enum Goal {
+    /// Into a checkpoint or an artifact.
+    Set(Kind, String),
+    /// Into a bucket of the server, by the job's id and the channel.
+    Output(String, String),
+}
+
 /// A set of files on its way.
 pub(super) struct Sending<'a> {
-    kind: Kind,
-    id: String,
+    goal: Goal,
     server: Patience<'a>,
     /// Where signed addresses lead: well or not for reasons of its own.
     store: Patience<'a>,
@@ -61,9 +70,9 @@ pub(super) struct Sending<'a> {
 }
 
 impl<'a> Sending<'a> {
-    pub(super) fn new(job: &'a Job, title: String, kind: Kind, id: String) -> Self {
+    pub(super) fn new(job: &'a Job, title: String, goal: Goal) -> Self {
         let (server, store) = (Patience::new(job, title.clone()), Patience::with_store(job, title));
-        Self { kind, id, server, store, whole: BTreeMap::new() }
+        Self { goal, server, store, whole: BTreeMap::new() }
     }
 
     /// Sends all files, and completes the set.
@@ -73,7 +82,7 @@ impl<'a> Sending<'a> {
         for round in 0..ROUNDS {
             let untaken = if round == 0 { self.let_take(&files, checksum).await? } else { files.clone() };
             self.send_all(&untaken, checksum).await?;
-            if self.complete().await? {
+            if self.complete(&files).await? {
                 return Ok(());
             }
         }
@@ -83,18 +92,41 @@ impl<'a> Sending<'a> {
     }
 
     /// Whether the server has found everything in its place.
-    async fn complete(&mut self) -> Result<bool, Stop> {
+    async fn complete(&mut self, files: &[Found]) -> Result<bool, Stop> {
+        let sent = |path: &str| SentFile {
+            path: path.to_owned(),
+            sha256: self.whole.get(path).cloned(),
+            ..SentFile::default()
+        };
+        let (all, at_once): (Vec<SentFile>, usize) = match &self.goal {
+            // What is not new to the server may be left out.
+            Goal::Set(..) => (self.whole.keys().map(|path| sent(path)).collect(), usize::MAX),
+            Goal::Output(..) => (files.iter().map(|file| sent(&file.path)).collect(), COMPLETED),
+        };
+        let mut parts: Vec<&[SentFile]> = all.chunks(at_once).collect();
+        if parts.is_empty() {
+            parts.push(&[]);
+        }
+        for sent in parts {
+            if !self.complete_part(sent.to_vec()).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn complete_part(&mut self, sent: Vec<SentFile>) -> Result<bool, Stop> {
         loop {
-            let digests = self.whole.iter().map(|(path, sha256)| SentFile {
-                path: path.clone(),
-                sha256: Some(sha256.clone()),
-                ..SentFile::default()
-            });
-            match self.server.client().complete_files(self.kind, &self.id, digests.collect()).await {
+            let (client, sent) = (self.server.client(), sent.clone());
+            let completed = match &self.goal {
+                Goal::Set(kind, id) => client.complete_files(*kind, id, sent).await,
+                Goal::Output(job, channel) => client.complete_output(job, channel, sent).await.map(drop),
+            };
+            match completed {
                 Ok(()) => return Ok(true),
                 // The store lost something, or an earlier runner was cut off: look at all files again.
                 Err(error) if error.code() == Some("incomplete") => {
-                    tracing::warn!(%error, id = self.id, "not all files have arrived: sending what is missing");
+                    tracing::warn!(%error, "not all files have arrived: sending what is missing");
                     return Ok(false);
                 }
                 Err(error) => self.server.meet(&error).await?,
@@ -105,6 +137,7 @@ impl<'a> Sending<'a> {
     /// Lets the server take what it can from a disk that it shares with the job; answers the other files.
     async fn let_take(&mut self, files: &Arc<[Found]>, checksum: ChecksumKind) -> Result<Arc<[Found]>, Stop> {
         let job = self.server.job();
+        let Goal::Set(kind, id) = &self.goal else { return Ok(files.clone()) };
         // Only objects in a folder are bound by SHA-256.
         if job.spec.server_file.is_none() || checksum != ChecksumKind::Sha256 {
             return Ok(files.clone());
@@ -114,8 +147,7 @@ impl<'a> Sending<'a> {
         while start < files.len() {
             let (all, root) = (files.clone(), ml.clone());
             let (batch, end) = blocking(move || local(&all, start, &root)).await.map_err(Stop::GivenUp)?;
-            let (kind, id) = (self.kind, self.id.as_str());
-            let announce = async |client: Client| client.announce_files(kind, id, batch.clone()).await;
+            let announce = async |client: Client| client.announce_files(*kind, id, batch.clone()).await;
             let answers = self.server.insist(announce).await?;
             let taken: HashSet<String> =
                 answers.into_iter().filter(|one| one.done).map(|one| one.path).collect();
@@ -156,8 +188,11 @@ impl<'a> Sending<'a> {
         let mut damaged = 0;
         loop {
             let news: Vec<NewFile> = batch.iter().map(|hashed| hashed.new.clone()).collect();
-            let (kind, id) = (self.kind, self.id.as_str());
-            let announce = async |client: Client| client.announce_files(kind, id, news.clone()).await;
+            let goal = &self.goal;
+            let announce = async |client: Client| match goal {
+                Goal::Set(kind, id) => client.announce_files(*kind, id, news.clone()).await,
+                Goal::Output(job, channel) => client.announce_output(job, channel, news.clone()).await,
+            };
             let uploads = self.server.insist(announce).await?;
             batch.retain(|hashed| {
                 uploads.iter().any(|upload| upload.path == hashed.found.path && !upload.done)
@@ -272,7 +307,8 @@ fn hash_one(found: &Found, file: &File, stamp: Stamp, checksum: ChecksumKind) ->
         ChecksumKind::Md5 => Checksum::Md5,
         ChecksumKind::Sha256 => Checksum::Sha256,
     };
-    let mut new = NewFile { path: found.path.clone(), size, ..NewFile::default() };
+    let mode = i64::from(stamp.mode & 0o777);
+    let mut new = NewFile { path: found.path.clone(), size, mode: Some(mode), ..NewFile::default() };
     if piece.is_some() {
         let new_part = |((_, size), digest): ((i64, i64), String)| match checksum {
             ChecksumKind::Md5 => NewPart { size, md5: Some(digest), ..NewPart::default() },

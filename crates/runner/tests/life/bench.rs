@@ -52,16 +52,22 @@ impl Bench {
             server_file: None,
             token: "secret".into(),
             command: command.iter().map(ToString::to_string).collect(),
+            image: None,
             source: None,
             env: [].into(),
+            secret_env: runyard_domain::secret::SecretEnv::default(),
             requirements: Vec::new(),
             config: json!({"lr": 0.5}),
             resources: Resources::default(),
+            instances: 1,
             gpus: Vec::new(),
             max_run_time_ms: None,
             grace_ms: 30_000,
             cache_dir: base.path().join("cache").to_str().unwrap().to_owned(),
+            metric_definitions: Vec::new(),
             worker: None,
+            inputs: std::collections::BTreeMap::default(),
+            outputs: std::collections::BTreeMap::default(),
         };
         fs::create_dir(base.path().join("job")).unwrap();
         Self { base, server, spec }

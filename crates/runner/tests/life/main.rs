@@ -3,6 +3,8 @@
 mod bench;
 mod end;
 mod fake;
+mod instances;
+mod printed;
 mod report;
 mod server;
 mod staging;

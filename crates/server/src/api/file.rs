@@ -54,6 +54,7 @@ pub(super) async fn list(
         path: file.path,
         size: file.size,
         sha256: file.sha256,
+        mode: file.mode,
         url: signed.map(|signed| reference(app, signed.url)),
     });
     data(shown.collect())
@@ -93,7 +94,16 @@ pub(super) async fn announce(
         let message = "name `local` for all files, or for none";
         return Err(FieldErrors::one("files", message).into());
     }
-    let files = files.into_iter().map(|file| engine::file_set::NewFile {
+    let files = announced(PostFiles { files });
+    let announce =
+        move |engine| async move { engine::file_set::upload(&engine, &actor, kind, id, files).await };
+    let uploads = app.command(announce).await?;
+    data(uploads.into_iter().map(|upload| wire(app, upload)).collect())
+}
+
+/// What a body announces.
+pub(super) fn announced(body: PostFiles) -> Vec<engine::file_set::NewFile> {
+    let files = body.files.into_iter().map(|file| engine::file_set::NewFile {
         path: file.path,
         size: file.size,
         md5: file.md5,
@@ -108,12 +118,9 @@ pub(super) async fn announce(
                 etag: part.etag,
             })
             .collect(),
+        mode: file.mode,
     });
-    let files = files.collect();
-    let announce =
-        move |engine| async move { engine::file_set::upload(&engine, &actor, kind, id, files).await };
-    let uploads = app.command(announce).await?;
-    data(uploads.into_iter().map(|upload| wire(app, upload)).collect())
+    files.collect()
 }
 
 async fn take(
@@ -231,7 +238,8 @@ pub(super) fn address(app: &App, signed: runyard_objects::Signed) -> SignedUrl {
     }
 }
 
-fn wire(app: &App, upload: engine::file_set::Upload) -> Upload {
+/// Where to send a file.
+pub(super) fn wire(app: &App, upload: engine::file_set::Upload) -> Upload {
     let signed = |signed| address(app, signed);
     Upload {
         path: upload.path,

@@ -45,6 +45,10 @@ pub(super) struct Wanted {
     /// With `line_from`: at most so many lines.
     #[param(minimum = 0, nullable = false)]
     lines: Option<i64>,
+    /// Only what this instance printed, from 0, without what stands before its lines: whole lines, at least one. Offsets stay those
+    /// of the whole output, and line numbers are its own. An empty part whose end has moved: nothing of it so far.
+    #[param(minimum = 0, nullable = false)]
+    instance: Option<i64>,
     /// At most so many bytes; 1 MiB when nothing was said.
     #[param(minimum = 0, maximum = 8_388_608, nullable = false)]
     limit: Option<i64>,
@@ -87,7 +91,10 @@ pub(super) async fn read(
         (offset, None, None) => Range::Bytes(offset.unwrap_or(0)),
     };
     let limit = wanted.limit.unwrap_or(limits::LOG_DEFAULT);
-    let part = engine::log::read(&app.engine, &actor, run, which, range, limit).await?;
+    let part = match wanted.instance {
+        None => engine::log::read(&app.engine, &actor, run, which, range, limit).await?,
+        Some(own) => engine::log::read_instance(&app.engine, &actor, run, own, which, range, limit).await?,
+    };
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     // It is what a program wrote: no browser may take it for a page.
@@ -138,6 +145,9 @@ pub(super) struct WantedMatches {
     /// Which attempt, from 1.
     #[param(minimum = 1, nullable = false)]
     epoch: Option<i64>,
+    /// Only lines of this instance, from 0, as it printed them.
+    #[param(minimum = 0, nullable = false)]
+    instance: Option<i64>,
     /// From the line that starts at this byte.
     #[param(minimum = 0, nullable = false)]
     offset: Option<i64>,
@@ -165,6 +175,7 @@ pub(super) async fn search(
         ignore_case: wanted.ignore_case.unwrap_or(false),
         offset: wanted.offset.unwrap_or(0),
         limit: wanted.limit.unwrap_or(100) as usize,
+        instance: wanted.instance,
     };
     let Some(found) = engine::log::search(&app.engine, &actor, run, which, search).await? else {
         return data(LogSearch { complete: true, ..LogSearch::default() });

@@ -208,6 +208,7 @@ fn spec(spec: RunSpec) -> Spec {
     Spec {
         command: spec.command,
         image: spec.image,
+        registry_secret: spec.registry_secret,
         source: spec.source,
         env: spec.env,
         requirements: spec.requirements,
@@ -215,7 +216,14 @@ fn spec(spec: RunSpec) -> Spec {
         retries: spec.retries,
         retry_on: spec.retry_on,
         checkpoints: spec.checkpoints,
+        secrets: spec.secrets,
+        metric_definitions: spec.metric_definitions,
+        recorded: spec.recorded,
+        instances: spec.instances,
+        instance_type: spec.instance_type,
         worker: spec.worker,
+        inputs: spec.inputs,
+        outputs: spec.outputs,
     }
 }
 
@@ -223,6 +231,7 @@ fn wire_spec(spec: Spec) -> RunSpec {
     RunSpec {
         command: spec.command,
         image: spec.image,
+        registry_secret: spec.registry_secret,
         source: spec.source,
         env: spec.env,
         requirements: spec.requirements,
@@ -230,7 +239,14 @@ fn wire_spec(spec: Spec) -> RunSpec {
         retries: spec.retries,
         retry_on: spec.retry_on,
         checkpoints: spec.checkpoints,
+        secrets: spec.secrets,
+        metric_definitions: spec.metric_definitions,
+        recorded: spec.recorded,
+        instances: spec.instances,
+        instance_type: spec.instance_type,
         worker: spec.worker,
+        inputs: spec.inputs,
+        outputs: spec.outputs,
     }
 }
 

@@ -137,6 +137,7 @@ fn wire(resources: engine::system::Resources) -> SystemResources {
     let capacity = resources.capacity;
     SystemResources {
         executor: resources.executor,
+        unavailable: resources.unavailable,
         cpu_milli_total: capacity.cpu_milli_total,
         cpu_milli_free: capacity.cpu_milli_free,
         memory_bytes_total: capacity.memory_bytes_total,

@@ -49,6 +49,7 @@ pub(super) async fn create(
         project: new.project_id,
         run: new.run_id,
         expires_in_s: new.expires_in_s,
+        access_key: new.access_key,
     };
     let create = move |engine| async move { engine::token::create(&engine, &actor, new).await };
     let (token, secret) = app.command(create).await?;
@@ -85,5 +86,6 @@ fn wire(token: engine::token::Token) -> Token {
         run_id: run_id.map(|id| id.to_string()),
         created_at: token.created_at.0,
         expires_at: token.expires_at.map(|at| at.0),
+        access_key_id: token.access_key.map(|key| key.id),
     }
 }

@@ -242,3 +242,79 @@ async fn progress_says_since_when_how_fast_and_how_long_still() {
     let done = server.call("PUT", &path, report(100)).await.data();
     assert_eq!(done[0]["seconds_left"], 0.0);
 }
+
+#[tokio::test]
+async fn the_lines_of_one_instance_are_read_from_anywhere_in_the_output_of_all() {
+    let server = Server::start().await;
+    let body =
+        json!({"name": "n", "resources": {"cpu": "100m"}, "spec": {"command": ["true"], "instances": 3}});
+    let run = server.post("/api/v2/runs", body).await["id"].as_str().unwrap().to_owned();
+    let job = server.job(&run, 1).await;
+    let text = "[runyard] installing\n[0] a\n[1] b\n[1] \n[2] c\n[1] [0] d\n[10] e\n[1] not whole";
+    print(&server, &job, 0, text.as_bytes()).await;
+    for (query, own, next) in [
+        ("instance=1", "b\n\n[0] d\n", 61),
+        ("instance=0", "a\n", 61),
+        ("instance=2", "c\n", 61),
+        ("instance=1&offset=22", "b\n\n[0] d\n", 61),
+        ("instance=1&offset=30", "\n[0] d\n", 61),
+        ("instance=1&offset=-1", "", 73),
+        ("instance=1&limit=1", "b\n", 33),
+        ("instance=1&limit=0", "", 0),
+        ("instance=1&line_from=2", "\n[0] d\n", 61),
+        ("instance=1&line_from=2&lines=1", "\n", 38),
+        ("instance=1&line_from=-1", "[0] d\n", 61),
+        ("instance=1&line_from=-99", "b\n\n[0] d\n", 61),
+        ("instance=1&line_from=4", "", 61),
+    ] {
+        let reply = read(&server, &run, query).await;
+        assert_eq!(reply.text(), own, "{query}");
+        assert_eq!(number(&reply, "x-runyard-next-offset"), next, "{query}");
+    }
+    let found = server.get(&format!("/api/v2/runs/{run}/logs/search?q=d&instance=1")).await;
+    assert_eq!(found["matches"], json!([{"offset": 44, "line": 6, "text": "[0] d"}]));
+    for query in ["logs?instance=3", "logs?instance=-1", "logs/search?q=x&instance=3"] {
+        server.call("GET", &format!("/api/v2/runs/{run}/{query}"), None).await.invalid(&["instance"]);
+    }
+    let said = server.call("GET", &format!("/api/v2/runs/{run}/logs?instance=3"), None).await.text();
+    assert!(said.contains("the run has no instance 3: it has 0 to 2"), "{said}");
+    // What a job that has ended wrote last is whole, however it ends.
+    let end = json!({"exit": {"reason": "Completed", "ended_at": 1},
+        "lengths": {"logs": text.len(), "records": 0, "system": 0}});
+    server.post(&format!("/api/v2/jobs/{job}/end"), end).await;
+    assert_eq!(read(&server, &run, "instance=1&line_from=-1").await.text(), "not whole");
+    // A run of one instance has its whole output.
+    let (single, _) = printed(&server, b"plain\n").await;
+    assert_eq!(read(&server, &single, "instance=0").await.text(), "plain\n");
+    server.call("GET", &format!("/api/v2/runs/{single}/logs?instance=1"), None).await.invalid(&["instance"]);
+}
+
+#[tokio::test]
+async fn the_output_of_an_instance_says_where_the_output_of_all_lost_its_middle() {
+    let server = Server::start().await;
+    let body =
+        json!({"name": "n", "resources": {"cpu": "100m"}, "spec": {"command": ["true"], "instances": 2}});
+    let run = server.post("/api/v2/runs", body).await["id"].as_str().unwrap().to_owned();
+    let job = server.job(&run, 1).await;
+    let all = (0..100_000).fold(String::new(), |all, n| all + &format!("[{}] line {n:06}\n", n % 2));
+    print(&server, &job, 0, all.as_bytes()).await;
+    let (mut offset, mut own, mut marks) = (0, String::new(), 0);
+    loop {
+        let reply = read(&server, &run, &format!("instance=1&offset={offset}")).await;
+        marks += i64::from(reply.headers.contains_key("x-runyard-dropped"));
+        own.push_str(&reply.text());
+        let next = number(&reply, "x-runyard-next-offset");
+        if next >= all.len() as i64 {
+            break;
+        }
+        assert!(next > offset, "{offset}");
+        offset = next;
+    }
+    assert_eq!(marks, 1);
+    assert!(own.starts_with("line 000001\nline 000003\n") && own.ends_with("line 099997\nline 099999\n"));
+    let said = own.lines().find(|line| line.starts_with("[runyard] ")).expect("a line about what is missing");
+    assert!(said.ends_with("bytes were dropped here"), "{said}");
+    let lines = own.lines().filter(|line| line.starts_with("line ") && line.len() == 11);
+    assert!(lines.clone().all(|line| line.ends_with(['1', '3', '5', '7', '9'])));
+    assert_eq!(read(&server, &run, "instance=0&line_from=-2&lines=1").await.text(), "line 099996\n");
+}

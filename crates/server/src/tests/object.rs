@@ -249,6 +249,8 @@ async fn open(data: &std::path::Path, objects: Option<&str>) -> engine::Result<e
         memory_bytes: None,
         allow_network_filesystem: false,
         max_log_bytes: engine::log::DEFAULT_MAX_BYTES,
+        instance_types: Vec::new(),
+        containers: None,
         keep: runyard_engine::garbage::gc::Keep::default(),
         url: std::sync::Arc::new("http://runyard.test".to_owned().into()),
     })

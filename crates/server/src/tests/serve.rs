@@ -28,10 +28,13 @@ fn options(data: &Path) -> Options {
         cpu_milli: None,
         memory_bytes: None,
         max_log_bytes: runyard_engine::log::DEFAULT_MAX_BYTES,
+        instance_types: Vec::new(),
         keep: runyard_engine::garbage::gc::Keep::default(),
+        containers: None,
         allow_network_filesystem: false,
         chariot: crate::chariot::Settings::default(),
         arkindex: crate::arkindex::Settings::default(),
+        pai: crate::pai::Settings::default(),
     }
 }
 

@@ -25,6 +25,14 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 5, name: "models", sql: include_str!("../../migrations/0005_models.sql") },
     Migration { version: 6, name: "elements", sql: include_str!("../../migrations/0006_elements.sql") },
     Migration { version: 7, name: "activities", sql: include_str!("../../migrations/0007_activities.sql") },
+    Migration { version: 8, name: "secrets", sql: include_str!("../../migrations/0008_secrets.sql") },
+    Migration { version: 9, name: "channels", sql: include_str!("../../migrations/0009_channels.sql") },
+    Migration { version: 10, name: "oss", sql: include_str!("../../migrations/0010_oss.sql") },
+    Migration {
+        version: 11,
+        name: "experiments",
+        sql: include_str!("../../migrations/0011_experiments.sql"),
+    },
 ];
 
 /// Every table, a table after those that it refers to: as the migrations make them.

@@ -1,9 +1,9 @@
 //! The values that both engines understand: integers, floats, texts and bytes. Everything else is one of these.
 
 use runyard_domain::{
-    BlueprintId, ClassId, ClassificationId, CorpusId, DatasetId, ElementId, ElementTypeId, EntityId,
-    EntityTypeId, FileSetId, ImageId, JobId, MetadataId, Millis, ModelId, ModelVersionId, ProjectId, RunId,
-    TokenId, TranscriptionEntityId, TranscriptionId, WorkerRunId,
+    BlueprintId, BucketId, BucketObjectId, ClassId, ClassificationId, CorpusId, DatasetId, ElementId,
+    ElementTypeId, EntityId, EntityTypeId, ExperimentId, FileSetId, ImageId, JobId, MetadataId, Millis,
+    ModelId, ModelVersionId, ProjectId, RunId, TokenId, TranscriptionEntityId, TranscriptionId, WorkerRunId,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -183,8 +183,11 @@ ids! {
     ClassificationId, "a classification id";
     EntityTypeId, "an entity type id";
     EntityId, "an entity id";
+    ExperimentId, "an experiment id";
     TranscriptionEntityId, "a transcription entity id";
     MetadataId, "a metadata id";
+    BucketId, "a bucket id";
+    BucketObjectId, "an object id";
 }
 
 /// A row of an answer.

@@ -10,7 +10,7 @@ use crate::{
     params,
 };
 
-const COLUMNS: &str = "path, size, sha256, md5, parts, upload";
+const COLUMNS: &str = "path, size, sha256, md5, parts, upload, mode";
 /// Rows of one statement.
 const ROWS: usize = 200;
 
@@ -29,6 +29,8 @@ pub struct File {
     pub parts: Vec<Part>,
     /// What holds the parts together, once it was begun.
     pub upload: Option<String>,
+    /// Its permissions, if they were said.
+    pub mode: Option<i64>,
 }
 
 /// A part of a file. One digest at least was said: the one that its object store wants.
@@ -55,13 +57,14 @@ pub fn insert(tx: &mut Tx, set: FileSetId, files: &[File]) -> Result<(), Error> 
             let comma = if rows.is_empty() { "" } else { ", " };
             let _ = write!(
                 rows,
-                "{comma}($1, ${}, ${}, ${}, ${}, ${}, ${})",
+                "{comma}($1, ${}, ${}, ${}, ${}, ${}, ${}, ${})",
                 first,
                 first + 1,
                 first + 2,
                 first + 3,
                 first + 4,
-                first + 5
+                first + 5,
+                first + 6
             );
             values.extend([
                 Value::from(file.path.as_str()),
@@ -70,10 +73,12 @@ pub fn insert(tx: &mut Tx, set: FileSetId, files: &[File]) -> Result<(), Error> 
                 Value::from(file.md5.clone()),
                 parts(&file.parts)?,
                 Value::from(file.upload.clone()),
+                Value::from(file.mode),
             ]);
         }
-        let sql =
-            format!("INSERT INTO files (file_set_id, path, size, sha256, md5, parts, upload) VALUES {rows}");
+        let sql = format!(
+            "INSERT INTO files (file_set_id, path, size, sha256, md5, parts, upload, mode) VALUES {rows}"
+        );
         tx.execute(&sql, &values)?;
     }
     Ok(())
@@ -122,6 +127,23 @@ pub fn page(tx: &mut Tx, set: FileSetId, path_after: Option<&str>, limit: i64) -
     let sql =
         format!("SELECT {COLUMNS} FROM files WHERE file_set_id = $1 AND path > $2 ORDER BY path LIMIT $3");
     tx.query(&sql, params![set, path_after.unwrap_or(""), limit])?.iter().map(from_row).collect()
+}
+
+/// Files below a folder, which ends with `/`, by path, after `path_after`.
+pub fn page_below(
+    tx: &mut Tx,
+    set: FileSetId,
+    folder: &str,
+    path_after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<File>, Error> {
+    // `0` is what follows `/` in the order of bytes.
+    let end = format!("{}0", folder.trim_end_matches('/'));
+    let start = path_after.filter(|after| *after > folder).unwrap_or(folder);
+    let sql = format!(
+        "SELECT {COLUMNS} FROM files WHERE file_set_id = $1 AND path > $2 AND path < $3 ORDER BY path LIMIT $4"
+    );
+    tx.query(&sql, params![set, start, end, limit])?.iter().map(from_row).collect()
 }
 
 /// Hands path and size of every file to `each`.
@@ -228,5 +250,6 @@ fn from_row(row: &Row) -> Result<File, Error> {
         md5: row.get(3)?,
         parts: parts.unwrap_or_default(),
         upload: row.get(5)?,
+        mode: row.get(6)?,
     })
 }

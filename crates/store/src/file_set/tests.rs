@@ -54,6 +54,28 @@ fn small(path: &str, size: i64) -> File {
         md5: Some("b".repeat(32)),
         parts: Vec::new(),
         upload: None,
+        mode: Some(0o755),
+    }
+}
+
+both! {
+    async fn a_folder_of_a_set_is_read_page_by_page(db) {
+        let paths = ["a", "a-b", "a/1", "a/2", "a/b/3", "a0", "b/4"];
+        let files: Vec<File> = paths.iter().map(|path| small(path, 1)).collect();
+        db.write(move |tx| file::insert(tx, set_id(1), &files)).await.unwrap();
+        let below = db
+            .read(|tx| {
+                let mut page = |folder: &str, after: Option<&str>, limit| {
+                    let files = file::page_below(tx, set_id(1), folder, after, limit)?;
+                    Ok::<_, Error>(files.into_iter().map(|file| file.path).collect::<Vec<_>>())
+                };
+                Ok::<_, Error>([page("a/", None, 2)?, page("a/", Some("a/2"), 9)?, page("c/", None, 9)?])
+            })
+            .await
+            .unwrap();
+        assert_eq!(below[0], ["a/1", "a/2"]);
+        assert_eq!(below[1], ["a/b/3"]);
+        assert!(below[2].is_empty());
     }
 }
 

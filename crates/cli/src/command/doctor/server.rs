@@ -4,7 +4,7 @@ use std::{net::TcpListener, path::Path};
 
 use runyard_client::{Client, Error};
 
-use super::Check;
+use super::{Check, containers};
 use crate::{args::Global, failure::Failure, place};
 
 /// Where `runyard serve` listens when nothing else is said.
@@ -25,7 +25,8 @@ pub(super) async fn look(global: &Global, data: &Path) -> Vec<Check> {
         }
         Err(Failure::NobodyReads) => return Vec::new(),
     };
-    match Client::new(&server.url, &server.token).system().await {
+    let client = Client::new(&server.url, &server.token);
+    match client.system().await {
         Ok(info) => {
             let own = env!("CARGO_PKG_VERSION");
             let version = if info.version == own {
@@ -43,7 +44,9 @@ pub(super) async fn look(global: &Global, data: &Path) -> Vec<Check> {
                 info.database,
                 info.executors.join(", ")
             );
-            vec![Check::ok(name, found), version]
+            let mut checks = vec![Check::ok(name, found), version];
+            checks.extend(containers::engine(&client).await);
+            checks
         }
         Err(error @ Error::Connect { .. }) if !named => {
             let found = format!("it ended without taking leave: {}", Failure::from_error(&error));

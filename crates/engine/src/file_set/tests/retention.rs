@@ -58,6 +58,32 @@ async fn what_is_being_uploaded_stays_and_artifacts_are_no_checkpoints() {
 }
 
 #[tokio::test]
+async fn what_another_run_is_about_to_read_stays_until_that_has_ended() {
+    let yard = Yard::new().await;
+    let (run, _, actor) = yard.run(Some(Retention { keep_last: Some(1), ..Retention::default() })).await;
+    let wanted = yard.saved(&actor, &run, 1).await;
+    let (mut reader, _, _) = yard.run(None).await;
+    let link = store::channel::Link {
+        run_id: reader.id,
+        project_id: reader.project_id,
+        direction: runyard_domain::channel::Direction::Input,
+        channel: "in".into(),
+        kind: runyard_domain::channel::Kind::Checkpoint,
+        uri: "checkpoint://digits@latest".into(),
+        target_id: Some(wanted.id.to_string()),
+        place: String::new(),
+        from_run_id: Some(run.id),
+    };
+    yard.engine.db.write(move |tx| store::channel::insert(tx, std::slice::from_ref(&link))).await.unwrap();
+    yard.saved(&actor, &run, 2).await;
+    assert_eq!(yard.steps().await, [2, 1]);
+    reader.life.status = runyard_domain::run::Status::JobCompleted;
+    yard.engine.db.write(move |tx| store::run::save_life(tx, &reader)).await.unwrap();
+    yard.saved(&actor, &run, 3).await;
+    assert_eq!(yard.steps().await, [3]);
+}
+
+#[tokio::test]
 async fn without_rules_all_stay() {
     let yard = Yard::new().await;
     let (run, _, actor) = yard.run(None).await;

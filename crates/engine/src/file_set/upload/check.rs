@@ -16,7 +16,7 @@ use crate::{Error, Result};
 const MAX_ETAG: usize = 200;
 
 /// The files as rows, if nothing is wrong with any of them and each has the digest that the object store wants.
-pub(super) fn check(files: Vec<NewFile>, kind: ChecksumKind) -> Result<Vec<File>> {
+pub(crate) fn check(files: Vec<NewFile>, kind: ChecksumKind) -> Result<Vec<File>> {
     if files.is_empty() || files.len() > MAX_ANNOUNCED {
         let message = format!("has {} files: announce 1 to {MAX_ANNOUNCED} at a time", files.len());
         return Err(Error::field("files", message));
@@ -35,6 +35,9 @@ pub(super) fn check(files: Vec<NewFile>, kind: ChecksumKind) -> Result<Vec<File>
         let later = file.sha256.is_empty() && !file.parts.is_empty();
         check_digest(ChecksumKind::Sha256, Some(&file.sha256).filter(|_| !later), at("sha256"), &mut errors);
         check_digest(ChecksumKind::Md5, file.md5.as_ref(), at("md5"), &mut errors);
+        if let Some(mode) = file.mode.filter(|mode| !(0..=0o777).contains(mode)) {
+            errors.add(at("mode"), format!("{mode} is not from 0 to 511: the nine bits of permissions"));
+        }
         if (0..=MAX_FILE_BYTES).contains(&file.size) {
             check_parts(file, kind, &at, &mut errors);
         } else {
@@ -117,11 +120,12 @@ fn row(file: NewFile) -> File {
         md5: lower(file.md5),
         parts: file.parts.into_iter().map(part).collect(),
         upload: None,
+        mode: file.mode,
     }
 }
 
 /// The digest that binds the bytes in the object store.
-pub(super) fn checksum(
+pub(crate) fn checksum(
     kind: ChecksumKind,
     md5: Option<&String>,
     sha256: Option<&String>,

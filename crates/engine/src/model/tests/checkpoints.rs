@@ -34,6 +34,7 @@ impl Yard {
                 md5: None,
                 sha256: sha256(bytes),
                 parts: Vec::new(),
+                mode: None,
             };
             file_set::upload(&self.engine, job, Kind::Checkpoint, set.id, vec![file]).await.unwrap();
             let checksum = Checksum::from_hex(ChecksumKind::Sha256, &sha256(bytes));

@@ -177,7 +177,7 @@ fn task() -> impl Strategy<Value = Task> {
             arrives: arrives * 1000,
             takes_ms,
             limit_ms: more.map(|more| takes_ms + more),
-            demand: Demand { cpu_milli, memory_bytes, storage_bytes: None, gpu_count, gpu_type },
+            demand: Demand { cpu_milli, memory_bytes, gpu_count, gpu_type, ..Demand::default() },
             priority,
         },
     )

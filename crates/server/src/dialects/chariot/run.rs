@@ -314,6 +314,7 @@ impl From<Resources> for domain::Resources {
             cpu: resources.cpu,
             memory: Some(resources.memory).filter(|memory| memory != UNLIMITED),
             ephemeral_storage: resources.ephemeral_storage,
+            shared_memory: None,
             gpu: resources.gpu.map(|gpu| domain::Gpu { count: gpu.count, kind: gpu.r#type }),
         }
     }
