@@ -137,7 +137,12 @@ async fn build(job: &Job, env: &Environment, venv: &Path, requirements: &[String
     }
     job.output.note(&format!("installing {}", requirements.join(" ")));
     let venv_text = venv.to_string_lossy().into_owned();
-    run(job, env, &["python3", "-m", "venv", &venv_text], "a virtual environment could not be made").await?;
+    let mut make = vec!["python3", "-m", "venv", &venv_text];
+    if job.spec.image.is_some() {
+        // What an image brings was chosen for the program, and need not be installed once more.
+        make.push("--system-site-packages");
+    }
+    run(job, env, &make, "a virtual environment could not be made").await?;
     let list = venv.join("requirements.txt");
     fs::write(&list, for_pip(requirements, &job.folder.usercode())).map_err(write)?;
     let pip = venv.join("bin/python").to_string_lossy().into_owned();
