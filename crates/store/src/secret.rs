@@ -32,13 +32,8 @@ pub fn put(tx: &mut Tx, secret: &Secret) -> Result<Secret, Error> {
             SET ciphertext = excluded.ciphertext, updated_at = excluded.updated_at
          RETURNING {COLUMNS}"
     );
-    let values = params![
-        secret.project_id,
-        &secret.name,
-        &secret.ciphertext,
-        secret.created_at,
-        secret.updated_at,
-    ];
+    let values =
+        params![secret.project_id, &secret.name, &secret.ciphertext, secret.created_at, secret.updated_at,];
     from_row(&tx.query_one(&sql, values)?)
 }
 
@@ -90,7 +85,9 @@ mod tests {
     }
 
     async fn two_projects(db: &Db) {
-        db.write(|tx| [1, 2].into_iter().try_for_each(|n| project::insert(tx, &testing::project(n)))).await.unwrap();
+        db.write(|tx| [1, 2].into_iter().try_for_each(|n| project::insert(tx, &testing::project(n))))
+            .await
+            .unwrap();
     }
 
     both! {
