@@ -70,7 +70,8 @@ fn a_processing_job_takes_local_data_in_and_what_comes_out_is_kept() {
     let warnings: Vec<String> = warnings(&server, id);
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("only recorded") && warnings[0].ends_with(": spot, vpc"), "{warnings:?}");
-    assert!(server.cli(&["events", id]).ok().stdout.contains("warning"), "people see it");
+    assert!(server.cli(&["events", id]).ok().stdout.contains("warning: asked for"), "people see it");
+    assert!(server.cli(&["show", id]).ok().stdout.contains("only recorded"));
 
     // What one run has made is the next one's input; data that the server has is not sent again.
     let from = format!("train=run://{id}/output/result");

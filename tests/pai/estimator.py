@@ -2,7 +2,7 @@
 
 import sys
 
-from common import BUCKET, IMAGE, folder, keys, ours, printed, raw, read, refusal, run_id, session
+from session import BUCKET, IMAGE, folder, keys, ours, printed, raw, read, refusal, run_id, session
 
 from pai.estimator import Estimator
 

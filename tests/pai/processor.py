@@ -3,7 +3,7 @@
 import sys
 import time
 
-from common import IMAGE, BUCKET, folder, keys, ours, printed, read, run_id, session
+from session import IMAGE, BUCKET, folder, keys, ours, printed, read, run_id, session
 
 from pai.exception import UnexpectedStatusException
 from pai.job import TrainingJob

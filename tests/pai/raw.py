@@ -3,7 +3,7 @@
 import sys
 import time
 
-from common import BUCKET, IMAGE, folder, ours, printed, raw, refusal, run_id, session
+from session import BUCKET, IMAGE, folder, ours, printed, raw, refusal, run_id, session
 
 from pai.job import TrainingJob
 from pai.processor import Processor

@@ -93,7 +93,7 @@ fn instance_type(name: &str, at: usize, table: &DeTable<'_>) -> Result<InstanceT
             "cpu" => resources.cpu = scalar(value.get_ref()).map_err(wrong)?,
             "memory" => resources.memory = Some(scalar(value.get_ref()).map_err(wrong)?),
             "ephemeral_storage" => {
-                resources.ephemeral_storage = Some(scalar(value.get_ref()).map_err(wrong)?)
+                resources.ephemeral_storage = Some(scalar(value.get_ref()).map_err(wrong)?);
             }
             "shared_memory" => resources.shared_memory = Some(scalar(value.get_ref()).map_err(wrong)?),
             "gpu" => resources.gpu = gpu(value.get_ref()).map_err(wrong)?,

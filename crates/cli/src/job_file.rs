@@ -248,7 +248,8 @@ fn make(place: &Place, folder: &Path) -> Result<Made, FieldErrors> {
         None => Command::default(),
     };
     let name = file.name.unwrap_or_else(|| name_of(&command, source.as_deref()));
-    let mut processor = Processor {
+    let processor = Processor {
+        kind: file.kind,
         source_dir: source,
         job_type: file.job_type,
         parameters: file.parameters,
@@ -277,7 +278,6 @@ fn make(place: &Place, folder: &Path) -> Result<Made, FieldErrors> {
         notes: file.notes,
         ..Processor::new(file.image.as_deref(), command)
     };
-    processor.kind = file.kind.unwrap_or(processor.kind);
     let inputs = file.inputs.into_iter().map(|(name, from)| (name, beside(folder, from)));
     errors.finish((processor, inputs.collect(), file.outputs.into_iter().collect()))
 }

@@ -80,9 +80,9 @@ pub async fn delete(engine: &Engine, actor: &Actor, project: Option<String>, nam
     let place = resolve_project(engine, actor, project).await?;
     engine
         .db
-        .write(move |tx| match store::secret::delete(tx, place, &name)? {
-            true => Ok(()),
-            false => Err(Error::not_found("secret", &name)),
+        .write(move |tx| {
+            let deleted = store::secret::delete(tx, place, &name)?;
+            if deleted { Ok(()) } else { Err(Error::not_found("secret", &name)) }
         })
         .await
 }

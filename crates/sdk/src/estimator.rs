@@ -26,7 +26,7 @@ pub struct Estimator {
 impl Estimator {
     /// A training with this command in this image; `None`: in no image.
     pub fn new<'a>(image: impl Into<Option<&'a str>>, command: impl Into<Command>) -> Self {
-        let mut job = Processor { kind: Kind::Training, ..Processor::new(image, command) };
+        let mut job = Processor { kind: Some(Kind::Training), ..Processor::new(image, command) };
         job.base_job_name = Some(NAME.to_owned());
         job.set_output_channels([MODEL, CHECKPOINTS, TENSORBOARD].map(Channel::optional).into());
         Self { job, checkpoints_path: None }

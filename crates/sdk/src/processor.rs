@@ -124,8 +124,8 @@ pub struct Processor {
     /// Labels.
     pub labels: BTreeMap<String, String>,
 
-    /// What the job is, for lists of runs.
-    pub kind: Kind,
+    /// What the job is, for lists of runs; `None`: processing.
+    pub kind: Option<Kind>,
     /// Id or name of the project; `None`: `default`.
     pub project: Option<String>,
     /// Instead of an instance type, or over it.
@@ -163,7 +163,6 @@ impl Processor {
         Self {
             image: image.into().filter(|image| !image.is_empty()).map(str::to_owned),
             command: command.into(),
-            kind: Kind::Processing,
             ..Self::default()
         }
     }
@@ -292,7 +291,7 @@ impl Processor {
         NewRun {
             project_id: self.project.clone(),
             name: self.name().to_owned(),
-            kind: Some(self.kind.word().to_owned()),
+            kind: Some(self.kind.unwrap_or(Kind::Processing).word().to_owned()),
             config: (!self.parameters.is_empty()).then(|| config.collect()),
             resources: self.resources.clone(),
             spec: Some(RunSpec {

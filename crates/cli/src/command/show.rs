@@ -1,7 +1,7 @@
 //! `runyard show`: one run, as a person wants to know it.
 
 use runyard_client::model::Filter;
-use runyard_domain::run::Status;
+use runyard_domain::run::{Status, recorded::ECHO};
 use runyard_wire::{channel::Lineage, job::Job, metric::Metric, model::ModelVersion, run::Run};
 use serde::Serialize;
 
@@ -142,6 +142,11 @@ fn facts(run: &Run) -> Vec<Vec<Cell>> {
         }
         if let Some(retries) = spec.retries.filter(|&retries| retries > 0) {
             fact("retries", retries.into());
+        }
+        let recorded: Vec<&str> =
+            spec.recorded.keys().map(String::as_str).filter(|word| *word != ECHO).collect();
+        if !recorded.is_empty() {
+            fact("only recorded", recorded.join(", ").into());
         }
     }
     if let Some(blueprint) = &run.blueprint_id {

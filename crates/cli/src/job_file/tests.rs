@@ -58,7 +58,7 @@ fn every_word_of_the_schema_is_a_word_of_the_file_and_arrives() {
 
     let job = read(WHOLE).unwrap().remove(0);
     let it = job.processor;
-    assert_eq!((it.image.as_deref(), it.kind), (Some("python:3.11"), Kind::Training));
+    assert_eq!((it.image.as_deref(), it.kind), (Some("python:3.11"), Some(Kind::Training)));
     assert_eq!(it.command, Command::Line("python main.py".into()));
     assert!(it.source_dir.unwrap().ends_with("src"));
     let parameters = [("deep", "true"), ("empty", ""), ("lr", "1e-3"), ("note", "a b")];

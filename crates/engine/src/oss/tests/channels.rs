@@ -1,3 +1,5 @@
+//! What runs read from buckets and write there: announced, sent, all there at once.
+
 use runyard_domain::checkpoint::{PART_BYTES, WHOLE_BYTES, parts as cut};
 use runyard_objects::{Checksum, ChecksumKind, Signed, SignedRequest};
 use sha2::{Digest, Sha256};

@@ -1,3 +1,5 @@
+//! What of buckets is freed, and what is never freed too early.
+
 use super::{super::multipart, *};
 
 const DAY_MS: i64 = 24 * 3600 * 1000;

@@ -1,3 +1,5 @@
+//! Objects in parts: any order, repeats, restarts, and what cannot be completed.
+
 use super::{super::multipart::*, *};
 
 async fn begun(yard: &Yard, key: &str) -> Upload {

@@ -1,3 +1,5 @@
+//! Objects whole: put, read, replaced, copied, listed, deleted; buckets and whose they are.
+
 use super::*;
 
 both! {
