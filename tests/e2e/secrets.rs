@@ -1,8 +1,9 @@
 //! Secrets and access keys from outside: what is kept, who gets it, and that it is nowhere else.
 
 use std::{
+    fmt::Write as _,
     fs,
-    io::Write,
+    io::Write as _,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Stdio,
@@ -48,7 +49,10 @@ fn files_with(folder: &Path, text: &str) -> Vec<PathBuf> {
 }
 
 fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// A program that says that it has the value, in a way that tells it to nobody; and then tells everybody.
