@@ -16,9 +16,8 @@ use std::{
 };
 
 use runyard_domain::run::Status;
-use runyard_tests::{SOON, containers, wait_until};
+use runyard_tests::{SOON, containers, sha256, wait_until};
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use super::nothing_is_left;
 
@@ -52,8 +51,7 @@ impl Registry {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", sha256(bytes))
 }
 
 /// The small image of the tests and a file that no engine has seen before.

@@ -1,7 +1,6 @@
 //! Secrets and access keys from outside: what is kept, who gets it, and that it is nowhere else.
 
 use std::{
-    fmt::Write as _,
     fs,
     io::Write as _,
     os::unix::fs::PermissionsExt,
@@ -10,9 +9,8 @@ use std::{
 };
 
 use runyard_domain::run::Status;
-use runyard_tests::{SOON, Server, cli, wait_until};
+use runyard_tests::{SOON, Server, cli, sha256, wait_until};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 /// No other word of any test.
 const VALUE: &str = "h4nter2-Zq7-swordfish-topsecret";
@@ -48,13 +46,6 @@ fn files_with(folder: &Path, text: &str) -> Vec<PathBuf> {
     found
 }
 
-fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
-}
-
 /// A program that says that it has the value, in a way that tells it to nobody; and then tells everybody.
 const TELLS: &str = "printf %s \"$HF_TOKEN\" | sha256sum; echo \"mine is <$HF_TOKEN>\"; env | grep HF_; \
                      printf '%s' \"$HF_TOKEN\" | cut -c1-8; echo \"to stderr $HF_TOKEN\" >&2";
@@ -66,7 +57,7 @@ fn the_value_of_a_secret_reaches_the_program_and_is_nowhere_else() {
     let told = server.submit(&["--secret", "HF_TOKEN=hf"], TELLS);
     assert_eq!(server.wait_for_end(&told), Status::JobCompleted);
     let output = server.output(&told);
-    assert!(output.contains(&digest(VALUE)), "the program got another value: {output}");
+    assert!(output.contains(&sha256(VALUE)), "the program got another value: {output}");
     for line in ["mine is <***>\n", "HF_TOKEN=***\n", "h4nter2-\n", "to stderr ***\n"] {
         assert!(output.contains(line), "{line} is not in {output}");
     }
@@ -92,7 +83,7 @@ fn the_value_of_a_secret_reaches_the_program_and_is_nowhere_else() {
     assert_eq!(server.wait_for_end(&never), Status::JobTerminated);
     fs::write(gate, "").unwrap();
     assert_eq!(server.wait_for_end(&outlives), Status::JobCompleted);
-    assert!(server.output(&outlives).contains(&digest(VALUE)));
+    assert!(server.output(&outlives).contains(&sha256(VALUE)));
 
     let backup = server.home().join("backup");
     server.cli(&["backup", &backup.display().to_string()]).ok();
@@ -134,7 +125,7 @@ fn secrets_are_set_listed_and_deleted_by_name() {
     let script = "printf '%s|%s' \"$A\" \"$B\" | sha256sum";
     let run = server.submit(&["--secret", "A=from-file", "--secret", "B=plain"], script);
     assert_eq!(server.wait_for_end(&run), Status::JobCompleted);
-    assert!(server.output(&run).contains(&digest("from a file|value of it")), "{}", server.output(&run));
+    assert!(server.output(&run).contains(&sha256("from a file|value of it")), "{}", server.output(&run));
     server.cli(&["secret", "rm", "plain"]).refused(2, &["Delete plain?", "--yes"]);
     server.cli(&["secret", "rm", "plain", "--yes"]).ok();
     server.cli(&["secret", "rm", "plain", "--yes"]).refused(1, &["there is no secret `plain`"]);

@@ -12,6 +12,7 @@ pub mod state;
 pub mod wire;
 
 use std::{
+    fmt::Write as _,
     path::PathBuf,
     sync::OnceLock,
     thread,
@@ -20,6 +21,7 @@ use std::{
 
 pub use cli::{Cli, Output};
 pub use server::{Server, Setup};
+use sha2::{Digest as _, Sha256};
 pub use wire::Wire;
 
 /// Long enough for anything that does not install packages, on a machine that does much else.
@@ -84,6 +86,14 @@ pub fn binary() -> PathBuf {
     let binary = folder.join("runyard");
     assert!(binary.is_file(), "{} is not there: run `cargo build --workspace` first", binary.display());
     binary
+}
+
+/// SHA-256 in hex.
+pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// The root of the repository.

@@ -24,11 +24,10 @@ use crate::output::Format;
 pub(super) fn engine(text: &str) -> Result<String, String> {
     let known = matches!(text, "auto" | "off")
         || ["unix:///", "tcp://", "http://"].iter().any(|way| text.starts_with(way));
-    match known {
-        true => Ok(text.to_owned()),
-        false => {
-            Err("is `auto`, `off`, or an address on this machine: unix:///PATH or tcp://HOST:PORT".to_owned())
-        }
+    if known {
+        Ok(text.to_owned())
+    } else {
+        Err("is `auto`, `off`, or an address on this machine: unix:///PATH or tcp://HOST:PORT".to_owned())
     }
 }
 
