@@ -47,7 +47,9 @@ pub(super) fn executor(
         }
         (Some(named), ..) => named,
         (None, Some(image), Err(why)) => {
-            let text = format!("`{image}` needs a container engine: {why}; or name the executor `local`, and the image is only recorded");
+            let text = format!(
+                "`{image}` needs a container engine: {why}; or name the executor `local`, and the image is only recorded"
+            );
             errors.add("spec.image", text);
             CONTAINER.to_owned()
         }
@@ -59,5 +61,8 @@ pub(super) fn executor(
 /// What a person should know of a run whose image is not used.
 pub(super) fn warning(run: &Run) -> Option<String> {
     let image = run.spec.image.as_ref().filter(|_| run.executor != CONTAINER)?;
-    Some(format!("the image `{image}` is not used: the executor `{}` runs the program without one", run.executor))
+    Some(format!(
+        "the image `{image}` is not used: the executor `{}` runs the program without one",
+        run.executor
+    ))
 }

@@ -6,8 +6,8 @@ use runyard_domain::{
     BlueprintId, FieldErrors, RunId, blueprint as rules, channel as channels,
     instance_type::InstanceType,
     job::RetryOn,
-    resources::Resources,
     metric::definition,
+    resources::Resources,
     run::{Effect, Entry, Kind, Life, Retries, Run, Spec, recorded},
     secret as secret_rules,
 };
@@ -147,7 +147,9 @@ pub async fn submit(
             store::channel::insert(tx, &links)?;
             let details = json!({"by": actor.name}).as_object().cloned().unwrap_or_default();
             store::event::append(tx, id, 1, &Entry { status: run.life.status, details }, now)?;
-            for sentence in [recorded::warning(&run.spec.recorded), image::warning(&run)].into_iter().flatten() {
+            for sentence in
+                [recorded::warning(&run.spec.recorded), image::warning(&run)].into_iter().flatten()
+            {
                 warn(tx, &mut run, &sentence, now)?;
             }
             if let Some(worker) = &run.spec.worker {
