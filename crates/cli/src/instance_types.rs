@@ -185,7 +185,7 @@ mod tests {
             ("[a]\ngpu = {count = 0}\n", 2, "gpu.count: must be from 1 to 1024"),
             ("[\"a b\"]\ncpu = 1\n", 1, "`a b` is no name of an instance type"),
             ("cpu = 1\n", 1, "`cpu` is no instance type"),
-            ("\"a.b\" = {cpu = 1}\n[a]\nb = {cpu = 2}\n", 3, "there are two instance types `a.b`"),
+            ("\"a.b\" = {cpu = 1}\n[a]\nb = {cpu = 2}\n", 1, "there are two instance types `a.b`"),
             ("[a\n", 1, "]"),
         ] {
             let (at, what) = said(text);

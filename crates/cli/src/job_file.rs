@@ -233,6 +233,9 @@ fn make(place: &Place, folder: &Path) -> Result<Made, FieldErrors> {
     let file: JobFile = serde_json::from_value(place.document.value.clone())
         .map_err(|error| FieldErrors::one("", error.to_string()))?;
     let mut errors = FieldErrors::default();
+    if file.command.is_none() && file.image.is_none() {
+        errors.add("command", "is needed: say what is executed, or name an `image` that starts something");
+    }
     let max_run_time = file
         .max_run_time
         .as_deref()
