@@ -64,8 +64,6 @@ mod sdk_processor;
 mod sdk_workers;
 #[path = "e2e/secrets.rs"]
 mod secrets;
-#[path = "e2e/secrets.rs"]
-mod secrets;
 #[path = "e2e/serving.rs"]
 mod serving;
 #[path = "e2e/stopping.rs"]
