@@ -57,12 +57,14 @@ fn without_an_engine_a_run_with_an_image_is_refused_unless_it_is_to_be_a_process
         let there = ["submit", "--image", "python:3.11", "--executor", "container", "--", "true"];
         server.cli(&there).refused(1, &["executor"]);
         assert_eq!(server.get("/runs").as_array().map(Vec::len), Some(0), "nothing is made");
-        let id = server.submit(&["--image", "python:3.11", "--executor", "local"], "echo process");
+        let local = ["--image", "python:3.11", "--executor", "local", "--shared-memory", "64Mi"];
+        let id = server.submit(&local, "echo process");
         assert_eq!(server.wait_for_end(&id), Status::JobCompleted);
         assert_eq!(server.output(&id), "process\n");
         assert_eq!(server.run(&id)["spec"]["image"], "python:3.11", "it is recorded");
         let events = server.get(&format!("/runs/{id}/events")).to_string();
         assert!(events.contains("the image `python:3.11` is not used"), "{events}");
+        assert!(events.contains("shared memory is not limited to 64Mi"), "{events}");
     }
     let without_image = Setup::default().args(&["--container-engine", "auto"]).start();
     let refused = without_image.cli(&["submit", "--executor", "container", "--", "true"]);

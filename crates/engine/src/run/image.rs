@@ -58,11 +58,18 @@ pub(super) fn executor(
     }
 }
 
-/// What a person should know of a run whose image is not used.
+/// What a person should know of a run that asks for what only containers have.
 pub(super) fn warning(run: &Run) -> Option<String> {
-    let image = run.spec.image.as_ref().filter(|_| run.executor != CONTAINER)?;
-    Some(format!(
-        "the image `{image}` is not used: the executor `{}` runs the program without one",
-        run.executor
-    ))
+    if run.executor == CONTAINER {
+        return None;
+    }
+    let executor = &run.executor;
+    let image = run.spec.image.as_ref().map(|image| {
+        format!("the image `{image}` is not used: the executor `{executor}` runs the program without one")
+    });
+    let shared = run.resources.shared_memory.as_ref().map(|size| {
+        format!("shared memory is not limited to {size}: processes of the executor `{executor}` share the machine's")
+    });
+    let said: Vec<String> = image.into_iter().chain(shared).collect();
+    (!said.is_empty()).then(|| said.join("; "))
 }

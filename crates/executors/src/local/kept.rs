@@ -13,7 +13,10 @@ use runyard_domain::{
     job::{environments, folder},
 };
 
-use super::{folder as job_folder, process};
+use super::{
+    folder::{self as job_folder, Progress},
+    process,
+};
 use crate::{Kept, Leftover};
 
 /// The folders of jobs; one whose runner has something to deliver is in use.
@@ -22,8 +25,13 @@ pub(super) fn jobs(jobs: &Path) -> io::Result<Vec<Kept>> {
     for (path, name) in folders(jobs)? {
         let Ok(job) = name.parse::<JobId>() else { continue };
         let delivered = changed(&path.join(folder::DELIVERED))?;
-        let in_use = delivered.is_none() || process::is_locked(&path)?;
-        let Some(since) = delivered.map_or_else(|| changed(&path), |at| Ok(Some(at)))? else { continue };
+        // Of a job that was stopped before its runner was started nothing is ever delivered.
+        let over = match delivered {
+            None if job_folder::progress(&path)? == Progress::Stopped => changed(&path.join(folder::STOP))?,
+            delivered => delivered,
+        };
+        let in_use = over.is_none() || process::is_locked(&path)?;
+        let Some(since) = over.map_or_else(|| changed(&path), |at| Ok(Some(at)))? else { continue };
         found.push(Kept { what: Leftover::Job(job), since, in_use });
     }
     Ok(found)
@@ -141,5 +149,23 @@ mod tests {
         assert!(place.path().join("jobs").exists());
         drop(reading);
         assert!(delete("used").is_some());
+    }
+    #[test]
+    fn the_folder_of_a_job_that_was_stopped_before_its_start_is_in_nobodys_use() {
+        let place = tempfile::tempdir().unwrap();
+        let folder_of = |n: u8, files: &[&str]| {
+            let job = JobId::new(Millis(n.into()), [n; 10]);
+            let path = place.path().join(job.to_string());
+            fs::create_dir(&path).unwrap();
+            files.iter().for_each(|file| fs::write(path.join(file), "{}").unwrap());
+            job
+        };
+        let waiting = folder_of(1, &[folder::SPEC]);
+        let stopped = folder_of(2, &[folder::SPEC, folder::STOP]);
+        let running = folder_of(3, &[folder::SPEC, folder::LAUNCHED, folder::STOP]);
+        let delivered = folder_of(4, &[folder::SPEC, folder::LAUNCHED, folder::DELIVERED]);
+        let found = jobs(place.path()).unwrap();
+        let in_use = |job| found.iter().find(|kept| kept.what == Leftover::Job(job)).unwrap().in_use;
+        assert_eq!([waiting, stopped, running, delivered].map(in_use), [true, false, true, false]);
     }
 }
