@@ -141,14 +141,24 @@ impl Client {
                 // A large download outlives the addresses of the files after it.
                 Err(error) if error.status() == Some(403) && asked < 100 => {
                     asked += 1;
-                    let page = self.page(files, after).await?;
-                    let gone =
-                        || Error::Damaged(format!("`{}` was deleted while it was downloaded", file.path));
-                    file = page.into_iter().find(|again| again.path == file.path).ok_or_else(gone)?;
+                    file = self.again(files, after, &file).await?;
                 }
                 done => return done,
             }
         }
+    }
+
+    /// The same file with a new address.
+    async fn again(&self, files: &Files<'_>, after: Option<&str>, file: &File) -> Result<File, Error> {
+        let found: Vec<File> = match files {
+            Files::Set(kind, id) => {
+                let url = self.http.api(&[kind.plural(), id, "files"])?;
+                self.http.get(crate::query::Query::default().one("path", Some(&file.path)).on(url)).await?
+            }
+            Files::Input(..) => self.page(files, after).await?,
+        };
+        let gone = || Error::Damaged(format!("`{}` was deleted while it was downloaded", file.path));
+        found.into_iter().find(|again| again.path == file.path).ok_or_else(gone)
     }
 
     /// Appends what comes to the unfinished file, until its end or an error.
