@@ -27,8 +27,11 @@ pub(crate) async fn submit(
     }
     resources(&args.resources, None)?;
     // What the options leave out is then the type's.
-    let unnamed =
-        args.instance_type.is_some().then(|| Resources { cpu: String::new(), ..Resources::default() });
+    let unnamed = args
+        .instances
+        .instance_type
+        .is_some()
+        .then(|| Resources { cpu: String::new(), ..Resources::default() });
 
     let blueprint = match &args.blueprint {
         Some(text) => Some(address::blueprint(context, text).await?),
@@ -67,19 +70,19 @@ pub(crate) async fn submit(
             source: digest,
             env: args.code.env.into_iter().collect(),
             requirements,
-            max_run_time_s: args.max_run_time,
-            retries: args.retries,
-            retry_on: args.retry_on,
+            max_run_time_s: args.terms.max_run_time,
+            retries: args.terms.retries,
+            retry_on: args.terms.retry_on,
             checkpoints: args.keep.retention(),
-            secrets: args.secrets.into_iter().collect(),
-            instances: args.instances,
-            instance_type: args.instance_type,
+            secrets: args.terms.secrets.into_iter().collect(),
+            instances: args.instances.instances,
+            instance_type: args.instances.instance_type,
             ..RunSpec::default()
         }),
         executor: args.place.executor,
-        priority: args.priority,
-        labels: args.labels.into_iter().collect::<BTreeMap<_, _>>(),
-        notes: args.notes,
+        priority: args.terms.priority,
+        labels: args.terms.labels.into_iter().collect::<BTreeMap<_, _>>(),
+        notes: args.terms.notes,
     };
     let run = context.client.create_run(&new).await?;
     if run.id.is_none() {

@@ -3,13 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use runyard_domain::{instance::MAX, job::RetryOn};
 
 use super::{
-    submit::{Code, Place, Resources},
+    submit::{Code, Instances, Place, Resources, Terms},
     value,
 };
-use crate::time;
 
 pub(crate) const EXAMPLE: &str = "Example:
   runyard process --image python:3.11 --source ./src --parameter lr=0.1 --requirement pandas \\
@@ -52,39 +50,15 @@ pub(crate) struct Process {
     /// Where outputs go that name no address: a folder of their own below this one
     #[arg(long, value_name = "URI")]
     pub(crate) output_path: Option<String>,
-    /// Secret of the server as a variable of the program; may be repeated
-    #[arg(long = "secret", value_name = "VARIABLE=NAME", value_parser = value::pair)]
-    pub(crate) secrets: Vec<(String, String)>,
     #[command(flatten)]
     pub(crate) resources: Resources,
-    /// How many processes of the program start together, each with the resources; they find each other by MASTER_ADDR,
-    /// MASTER_PORT, WORLD_SIZE and RANK
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=MAX))]
-    pub(crate) instances: Option<i64>,
-    /// Resources under a name, see `runyard instance-types`; other options go before it
-    #[arg(long, value_name = "NAME")]
-    pub(crate) instance_type: Option<String>,
-    /// Time limit of the program: 30s, 10m, 1h30m
-    #[arg(long, value_name = "DURATION", value_parser = time::parse_seconds, allow_hyphen_values = true)]
-    pub(crate) max_run_time: Option<i64>,
-    /// How often the run restarts itself after a failure
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
-    pub(crate) retries: Option<i64>,
-    /// After which failures: failed, oom, lost [default: all three]
-    #[arg(long, value_name = "WORDS", value_delimiter = ',', value_parser = value::retry_on, requires = "retries")]
-    pub(crate) retry_on: Option<Vec<RetryOn>>,
+    #[command(flatten)]
+    pub(crate) instances: Instances,
     /// Metric that is read from each line of the output: an expression with one group, which holds the number; may be repeated
     #[arg(long = "metric", value_name = "NAME=REGEX", value_parser = value::pair)]
     pub(crate) metrics: Vec<(String, String)>,
-    /// Label; may be repeated
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = value::pair)]
-    pub(crate) labels: Vec<(String, String)>,
-    /// Notes
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) notes: Option<String>,
-    /// Higher goes first, from -1000 to 1000
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub(crate) priority: Option<i64>,
+    #[command(flatten)]
+    pub(crate) terms: Terms,
     #[command(flatten)]
     pub(crate) foreign: Foreign,
     /// Do not follow the run

@@ -46,6 +46,20 @@ pub(crate) struct Submit {
     pub(crate) config: Config,
     #[command(flatten)]
     pub(crate) resources: Resources,
+    #[command(flatten)]
+    pub(crate) instances: Instances,
+    #[command(flatten)]
+    pub(crate) keep: Keep,
+    #[command(flatten)]
+    pub(crate) terms: Terms,
+    /// The program and its arguments; absent: the blueprint's
+    #[arg(last = true, value_name = "PROGRAM")]
+    pub(crate) command: Vec<String>,
+}
+
+/// How many of the program, and on what.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Instances {
     /// How many processes of the program start together, each with the resources; they find each other by MASTER_ADDR,
     /// MASTER_PORT, WORLD_SIZE and RANK
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=MAX))]
@@ -53,8 +67,16 @@ pub(crate) struct Submit {
     /// Resources under a name, see `runyard instance-types`; other options go before it
     #[arg(long, value_name = "NAME")]
     pub(crate) instance_type: Option<String>,
+}
+
+/// On what terms the run is executed, and what people note of it.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Terms {
+    /// Secret for the program, as a variable; may be repeated. See `runyard secret`
+    #[arg(long = "secret", value_name = "VARIABLE=NAME", value_parser = value::pair)]
+    pub(crate) secrets: Vec<(String, String)>,
     /// Time limit of the program: 30s, 10m, 1h30m
-    #[arg(long, value_name = "DURATION", value_parser = time::parse_seconds)]
+    #[arg(long, value_name = "DURATION", value_parser = time::parse_seconds, allow_hyphen_values = true)]
     pub(crate) max_run_time: Option<i64>,
     /// How often the run restarts itself after a failure
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
@@ -62,11 +84,6 @@ pub(crate) struct Submit {
     /// After which failures: failed, oom, lost [default: all three]
     #[arg(long, value_name = "WORDS", value_delimiter = ',', value_parser = value::retry_on, requires = "retries")]
     pub(crate) retry_on: Option<Vec<RetryOn>>,
-    #[command(flatten)]
-    pub(crate) keep: Keep,
-    /// Secret for the program, as a variable; may be repeated. See `runyard secret`
-    #[arg(long = "secret", value_name = "VARIABLE=NAME", value_parser = value::pair)]
-    pub(crate) secrets: Vec<(String, String)>,
     /// Label; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = value::pair)]
     pub(crate) labels: Vec<(String, String)>,
@@ -76,9 +93,6 @@ pub(crate) struct Submit {
     /// Higher goes first, from -1000 to 1000
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) priority: Option<i64>,
-    /// The program and its arguments; absent: the blueprint's
-    #[arg(last = true, value_name = "PROGRAM")]
-    pub(crate) command: Vec<String>,
 }
 
 /// What runs the program.

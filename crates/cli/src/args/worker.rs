@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use runyard_domain::{job::RetryOn, worker_run::WorkerType};
+use runyard_domain::worker_run::WorkerType;
 
 use super::{
-    submit::{Code, Place, Resources},
+    submit::{Code, Place, Resources, Terms},
     value,
 };
-use crate::time;
 
 const RUN: &str =
     "Id, the beginning or end of one (6 characters or more), or name of the run; or the id of a worker run";
@@ -150,27 +149,8 @@ pub(crate) struct Run {
     pub(crate) resources: Resources,
     #[command(flatten)]
     pub(crate) place: Place,
-    /// Secret for the program, as a variable; may be repeated. See `runyard secret`
-    #[arg(long = "secret", value_name = "VARIABLE=NAME", value_parser = value::pair)]
-    pub(crate) secrets: Vec<(String, String)>,
-    /// Time limit of the program: 30s, 10m, 1h30m
-    #[arg(long, value_name = "DURATION", value_parser = time::parse_seconds)]
-    pub(crate) max_run_time: Option<i64>,
-    /// How often the run restarts itself after a failure
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
-    pub(crate) retries: Option<i64>,
-    /// After which failures: failed, oom, lost [default: all three]
-    #[arg(long, value_name = "WORDS", value_delimiter = ',', value_parser = value::retry_on, requires = "retries")]
-    pub(crate) retry_on: Option<Vec<RetryOn>>,
-    /// Label; may be repeated
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = value::pair)]
-    pub(crate) labels: Vec<(String, String)>,
-    /// Notes
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) notes: Option<String>,
-    /// Higher goes first, from -1000 to 1000
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub(crate) priority: Option<i64>,
+    #[command(flatten)]
+    pub(crate) terms: Terms,
     /// Do not follow the run
     #[arg(long, short)]
     pub(crate) detach: bool,

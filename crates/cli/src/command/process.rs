@@ -85,8 +85,11 @@ fn processor(context: &Context, args: Process) -> Result<Processor, Failure> {
         source::check(folder)?;
     }
     // What the options leave out is the type's.
-    let unnamed =
-        args.instance_type.is_some().then(|| Resources { cpu: String::new(), ..Resources::default() });
+    let unnamed = args
+        .instances
+        .instance_type
+        .is_some()
+        .then(|| Resources { cpu: String::new(), ..Resources::default() });
     let resources = submission::resources(&args.resources, unnamed.as_ref())?;
     let name =
         args.name.unwrap_or_else(|| submission::name(args.code.source.as_deref(), None, &args.command));
@@ -98,26 +101,26 @@ fn processor(context: &Context, args: Process) -> Result<Processor, Failure> {
         parameters: once("--parameter", args.parameters)?,
         environments: args.code.env.into_iter().collect(),
         requirements,
-        max_run_time: args.max_run_time.map(|seconds| Duration::from_secs(seconds.unsigned_abs())),
+        max_run_time: args.terms.max_run_time.map(|seconds| Duration::from_secs(seconds.unsigned_abs())),
         base_job_name: Some(name),
         output_path: args.output_path,
-        instance_type: args.instance_type,
+        instance_type: args.instances.instance_type,
         spot_spec: foreign.spot.then(SpotSpec::default),
         resource_type: foreign.resource_type,
-        instance_count: args.instances,
+        instance_count: args.instances.instances,
         user_vpc_config: foreign.vpc.map(|vpc_id| UserVpcConfig { vpc_id, ..UserVpcConfig::default() }),
         experiment_config: foreign.experiment.map(|experiment_id| ExperimentConfig { experiment_id }),
-        labels: args.labels.into_iter().collect(),
+        labels: args.terms.labels.into_iter().collect(),
         project: context.project.clone(),
         resources,
         executor: args.place.executor,
-        secrets: once("--secret", args.secrets)?,
+        secrets: once("--secret", args.terms.secrets)?,
         registry_secret: args.place.registry_secret,
         metric_definitions: args.metrics.into_iter().map(metric).collect(),
-        retries: args.retries,
-        retry_on: args.retry_on,
-        priority: args.priority,
-        notes: args.notes,
+        retries: args.terms.retries,
+        retry_on: args.terms.retry_on,
+        priority: args.terms.priority,
+        notes: args.terms.notes,
         ..Processor::new(args.place.image.as_deref(), Command::Words(args.command))
     })
 }

@@ -157,7 +157,9 @@ mod tests {
             let job = JobId::new(Millis(n.into()), [n; 10]);
             let path = place.path().join(job.to_string());
             fs::create_dir(&path).unwrap();
-            files.iter().for_each(|file| fs::write(path.join(file), "{}").unwrap());
+            for file in files {
+                fs::write(path.join(file), "{}").unwrap();
+            }
             job
         };
         let waiting = folder_of(1, &[folder::SPEC]);

@@ -6,7 +6,7 @@ use crate::{
     address,
     args::{
         checkpoint::Keep,
-        submit::{Config, Submit},
+        submit::{Config, Instances, Submit},
         worker::Run as Args,
     },
     command::run::tell,
@@ -42,16 +42,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         config: Config { config: args.config, set: args.config_set },
         resources: args.resources,
         place: args.place,
-        instances: None,
-        instance_type: None,
-        max_run_time: args.max_run_time,
-        retries: args.retries,
-        retry_on: args.retry_on,
+        instances: Instances::default(),
         keep: Keep::default(),
-        secrets: args.secrets,
-        labels: args.labels,
-        notes: args.notes,
-        priority: args.priority,
+        terms: args.terms,
         command: args.command,
     };
     // A run belongs to the project of its corpus.
