@@ -93,7 +93,7 @@ fn point_15_the_newest_complete_checkpoint_of_the_run_is_what_a_restarted_progra
     let id = site.all(&format!("/v2/checkpoints?run_id={run}&global_step=20"), "id").remove(0);
     site.ask("POST", &format!("/v2/runs/{run}/restart"), Some(&json!({})));
     site.server.wait_for_output(&run, "resumed");
-    site.server.wait_for_output(&run, "saved");
+    site.server.wait_for_output(&run, "saved\n");
     let said = format!("resumed at 20 with w20 of {} {run}\nsaved\n", text(&id));
     assert_eq!(site.server.output(&run), said);
     wait_until("it goes on from there", SOON, || complete()[..2] == [Value::from(40), Value::from(30)]);
