@@ -24,7 +24,7 @@ const ENGINE: &str = "RUNYARD_TEST_PODMAN";
 /// required.
 ///
 /// # Panics
-/// When there is none, and `RUNYARD_TEST_REQUIRE_CLIENTS` says that there has to be one.
+/// When there is none, and `RUNYARD_TEST_REQUIRE_CONTAINERS` says that there has to be one.
 pub fn setup() -> Option<Setup> {
     setup_at(&engine())
 }
@@ -42,8 +42,8 @@ pub fn setup_at(address: &str) -> Option<Setup> {
         None => return Some(Setup::default().args(&["--container-engine", address])),
     };
     assert!(
-        env::var_os("RUNYARD_TEST_REQUIRE_CLIENTS").is_none(),
-        "{why}, and RUNYARD_TEST_REQUIRE_CLIENTS is set"
+        env::var_os("RUNYARD_TEST_REQUIRE_CONTAINERS").is_none(),
+        "{why}, and RUNYARD_TEST_REQUIRE_CONTAINERS is set"
     );
     static SAID: AtomicBool = AtomicBool::new(false);
     if !SAID.swap(true, Ordering::Relaxed) {
