@@ -318,7 +318,7 @@ fn a_folder_that_cannot_be_a_model_is_refused_and_nothing_is_written() {
         publish(&server, &good, more).refused(2, words);
     }
     let name = ["model", "publish", text(&good), "--name", "a@b"];
-    server.cli(&name).refused(1, &["name", "'@'"]);
+    server.cli(&name).refused(2, &["name", "'@'"]);
     assert_eq!(server.state(), before, "nothing is written");
 }
 
