@@ -105,7 +105,9 @@ fn people_get_tables_with_what_they_want_to_know() {
     let id = server.submit(&["--name", "shown", "--label", "a=b", "--retries", "1"], "echo hi; exit 4");
     server.cli(&["wait", &id]);
     let show = server.cli(&["show", "shown"]).ok().stdout;
-    for word in [id.as_str(), "shown", "job_failed", "exit code 4", "a=b", "sh -c", "1 CPU", "retries"] {
+    for word in
+        [id.as_str(), "shown", "job_failed", "exit code 4", "a=b", "sh -c", "1 CPU", "retries", "local"]
+    {
         assert!(show.contains(word), "`{word}` is not in:\n{show}");
     }
     let ls = server.cli(&["ls"]).ok().stdout;

@@ -121,7 +121,13 @@ fn facts(run: &Run) -> Vec<Vec<Cell>> {
     if let Some(resources) = &run.resources {
         fact("resources", show::resources(resources).into());
     }
+    if let Some(executor) = &run.executor {
+        fact("executor", executor.as_str().into());
+    }
     if let Some(spec) = &run.spec {
+        if let Some(image) = &spec.image {
+            fact("image", image.as_str().into());
+        }
         if let Some(name) = &spec.instance_type {
             fact("instance type", name.as_str().into());
         }

@@ -25,6 +25,10 @@ const GROUP: usize = 256;
 const GROUP_TIME: Duration = Duration::from_millis(10);
 /// How often a task is run when others are in the way.
 const ATTEMPTS: u32 = 3;
+/// How long a connection waits for another one.
+const BUSY: Duration = Duration::from_secs(5);
+/// Between two looks where SQLite itself does not wait.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Opens the file, brings it up to date, and starts the threads; the receiver ends when all of them have.
 pub(super) fn open(
@@ -90,7 +94,15 @@ fn connect(path: &Path) -> Result<Connection, Error> {
         }
         Ok(connection)
     };
-    open().map_err(|e| match e {
+    // While another connection turns the log on for the first time, SQLite says so instead of waiting.
+    let until = Instant::now() + BUSY;
+    let opened = loop {
+        match open() {
+            Err(Error::Conflict(_)) if Instant::now() < until => thread::sleep(BUSY_PAUSE),
+            opened => break opened,
+        }
+    };
+    opened.map_err(|e| match e {
         Error::Sql(text) => Error::Sql(format!("{}: {text}", path.display())),
         Error::Unavailable(text) => Error::Unavailable(format!("{}: {text}", path.display())),
         other => other,
@@ -99,7 +111,7 @@ fn connect(path: &Path) -> Result<Connection, Error> {
 
 fn prepare_connection(connection: &Connection) -> Result<(), Error> {
     connection.set_prepared_statement_cache_capacity(256);
-    connection.busy_timeout(Duration::from_secs(5)).map_err(|e| error(&e))?;
+    connection.busy_timeout(BUSY).map_err(|e| error(&e))?;
     batch(
         connection,
         "PRAGMA foreign_keys = ON;
