@@ -94,18 +94,23 @@ pub async fn read(
                 Range::Bytes(_) => None,
                 Range::Lines(..) => Some(store::log::line_count(tx, job.id, job.lengths.logs)?),
             };
-            Ok::<_, Error>(Some(Part {
-                job_id: job.id,
-                epoch: job.epoch,
-                offset: part.offset,
-                bytes: part.bytes,
-                next_offset: part.next,
-                dropped: part.dropped,
-                total: job.lengths.logs,
-                total_lines,
-            }))
+            Ok::<_, Error>(Some(Part { total_lines, ..of_job(&job, part) }))
         })
         .await
+}
+
+/// What was read of a job's output.
+fn of_job(job: &Job, part: store::log::Part) -> Part {
+    Part {
+        job_id: job.id,
+        epoch: job.epoch,
+        offset: part.offset,
+        bytes: part.bytes,
+        next_offset: part.next,
+        dropped: part.dropped,
+        total: job.lengths.logs,
+        total_lines: None,
+    }
 }
 
 /// Where a follower begins that wants the output from there on. `None`: the run has no job yet.

@@ -221,18 +221,7 @@ impl Executor for Container {
     }
 
     async fn delete(&self, job: JobId) -> Result<i64, Error> {
-        let bytes = self
-            .alone(move |shared| {
-                let folder = shared.folder(job);
-                let cannot = |error| unavailable("delete", &folder, &error);
-                if process::is_locked(&folder).map_err(cannot)? {
-                    return Err(Error::Unavailable(format!("job {job} still has a runner: stop it first")));
-                }
-                let bytes = folder::delete(&folder).map_err(cannot)?;
-                shared.state().phases.remove(&job);
-                Ok(bytes)
-            })
-            .await?;
+        let bytes = self.alone(move |shared| shared.delete(job)).await?;
         self.inner.forget(job);
         self.inner.discard(job);
         Ok(bytes)

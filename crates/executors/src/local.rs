@@ -193,17 +193,7 @@ impl Executor for Local {
     }
 
     async fn delete(&self, job: JobId) -> Result<i64, Error> {
-        self.alone(move |shared| {
-            let folder = shared.folder(job);
-            let cannot = |error| unavailable("delete", &folder, &error);
-            if process::is_locked(&folder).map_err(cannot)? {
-                return Err(Error::Unavailable(format!("job {job} still has a runner: stop it first")));
-            }
-            let bytes = folder::delete(&folder).map_err(cannot)?;
-            shared.state().phases.remove(&job);
-            Ok(bytes)
-        })
-        .await
+        self.alone(move |shared| shared.delete(job)).await
     }
 
     async fn open(&self, job: JobId, place: &str) -> Option<std::fs::File> {
@@ -268,6 +258,18 @@ impl Shared {
         self.state().phases.remove(&job);
         let folder = self.folder(job);
         folder::forget_secrets(&folder).map_err(|error| unavailable("tidy", &folder, &error))
+    }
+
+    /// Deletes the folder of a job that has no runner; answers the bytes freed.
+    pub(crate) fn delete(&self, job: JobId) -> Result<i64, Error> {
+        let folder = self.folder(job);
+        let cannot = |error| unavailable("delete", &folder, &error);
+        if process::is_locked(&folder).map_err(cannot)? {
+            return Err(Error::Unavailable(format!("job {job} still has a runner: stop it first")));
+        }
+        let bytes = folder::delete(&folder).map_err(cannot)?;
+        self.state().phases.remove(&job);
+        Ok(bytes)
     }
 
     /// Leaves the order to stop and signals the runner; `false`: none was ever started, and none will be. Without a

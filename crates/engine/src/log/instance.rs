@@ -8,7 +8,7 @@ use runyard_domain::{
 };
 use runyard_store as store;
 
-use super::{Part, Range, Which, find, read};
+use super::{Part, Range, Which, find, of_job, read};
 use crate::{Actor, Engine, Error, Result, run::visible};
 
 /// Bytes that are read at once.
@@ -83,7 +83,7 @@ pub async fn read_instance(
         match part.dropped {
             None => taken.take(&mut walk.lines, &part),
             Some(_) if taken.skip > 0 => taken.jump(part.next),
-            Some(_) if taken.bytes.is_empty() => return Ok(Some(mark(&job, part))),
+            Some(_) if taken.bytes.is_empty() => return Ok(Some(of_job(&job, part))),
             // It is said when the reader comes to it.
             Some(_) => {
                 taken.next = part.offset;
@@ -93,19 +93,6 @@ pub async fn read_instance(
         }
     }
     Ok(Some(taken.part(&job, from)))
-}
-
-fn mark(job: &Job, part: store::log::Part) -> Part {
-    Part {
-        job_id: job.id,
-        epoch: job.epoch,
-        offset: part.offset,
-        bytes: part.bytes,
-        next_offset: part.next,
-        dropped: part.dropped,
-        total: job.lengths.logs,
-        total_lines: None,
-    }
 }
 
 /// Where the last `count` lines of the instance are: from there on, behind so many others of its lines.
